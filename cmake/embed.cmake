@@ -1,0 +1,10 @@
+# embed: turns lua/<verb>.lua into `const char pl_lua_<verb>[]`, NUL-terminated.
+set(text "/* Generated from libpipeline/lua. */\n#include \"scripts.h\"\n")
+foreach(script IN LISTS SCRIPTS)
+	get_filename_component(verb ${script} NAME_WE)
+	file(READ ${script} hex HEX)
+	string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+	string(REGEX REPLACE "((0x..,){20})" "\\1\n\t" bytes "${bytes}")
+	string(APPEND text "\nconst char pl_lua_${verb}[] = {\n\t${bytes}0x00,\n};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

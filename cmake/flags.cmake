@@ -1,0 +1,36 @@
+# flags: one interface target that carries the language, the warnings and the hardening.
+include(CheckCCompilerFlag)
+include(CheckLinkerFlag)
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(flags INTERFACE)
+target_compile_definitions(flags INTERFACE _GNU_SOURCE FETCHBACK_VERSION="${PROJECT_VERSION}")
+target_compile_options(flags INTERFACE -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
+	-Wmissing-prototypes -Wformat=2 -Wconversion -fno-omit-frame-pointer
+	$<$<BOOL:${FETCHBACK_WERROR}>:-Werror>)
+
+if(FETCHBACK_SANITIZE)
+	target_compile_options(flags INTERFACE -fsanitize=${FETCHBACK_SANITIZE} -fno-sanitize-recover=all)
+	target_link_options(flags INTERFACE -fsanitize=${FETCHBACK_SANITIZE})
+else()
+	foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+		string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
+		check_c_compiler_flag(${flag} ${have})
+		if(${have})
+			target_compile_options(flags INTERFACE ${flag})
+		endif()
+	endforeach()
+	target_compile_options(flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
+	foreach(flag -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+		string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
+		check_linker_flag(C ${flag} ${have})
+		if(${have})
+			target_link_options(flags INTERFACE ${flag})
+		endif()
+	endforeach()
+endif()

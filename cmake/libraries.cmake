@@ -1,0 +1,16 @@
+# libraries: what Debian 12 gives us; README names the packages.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET openssl)
+pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+# civetweb ships no pkg-config file in Debian 12
+find_library(CIVETWEB_LIBRARY civetweb REQUIRED)
+find_path(CIVETWEB_INCLUDE civetweb.h REQUIRED)
+add_library(civetweb INTERFACE)
+target_link_libraries(civetweb INTERFACE ${CIVETWEB_LIBRARY})
+target_include_directories(civetweb INTERFACE ${CIVETWEB_INCLUDE})

@@ -1,0 +1,39 @@
+/*
+ * log: one whole line per event on stdout, JSON or text.
+ *
+ *   {"time":"…","level":"info","service":"consumer","requestId":"…","event":"fetched",
+ *    "stage":"fetch","attempt":1,"reason":"…"}
+ *
+ * A line is at most PL_LOG_LINE_MAX bytes; longer reasons are cut at a character. Control
+ * characters and bytes that are not UTF-8 are escaped, so no input can forge or break a line.
+ * Threads  any thread may log. Lines gather in one buffer; pl_log_flush writes it with one
+ *          write(2), call it once a loop turn. Warnings and errors flush at once, and so does
+ *          every line until pl_log_buffered(true). A reader that does not keep up makes the
+ *          writer wait (a pipe): nothing is dropped.
+ */
+#ifndef PIPELINE_LOG_H
+#define PIPELINE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PL_LOG_LINE_MAX 4096
+
+enum pl_log_level { PL_LOG_DEBUG, PL_LOG_INFO, PL_LOG_WARN, PL_LOG_ERROR };
+
+struct pl_log_about { /* what a line is about; NULL and 0 are left out */
+	const char *request_id;
+	const char *stage;
+	unsigned attempt;
+};
+
+void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd);
+void pl_log_buffered(bool on);
+void pl_log_flush(void);
+bool pl_log_wants(enum pl_log_level level);
+const char *pl_log_level_name(enum pl_log_level level);
+/* event is a word of ours ("fetched"); format makes the reason, NULL for none. */
+void pl_log(enum pl_log_level level, const struct pl_log_about *about, const char *event,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif
