@@ -3,6 +3,8 @@
  *
  * Order: Redis and the api never; DENY_NETWORKS no; ALLOW_NETWORKS, ALLOW_HOSTS yes; the built-in
  * list of networks that are nobody's public server and this machine's own interfaces no; else yes.
+ * An IPv4 address mapped into IPv6 is that IPv4 address; one that a tunnel form carries (ISATAP,
+ * 6to4, NAT64) is judged too. Interfaces are read once, when the policy is built.
  * Threads  a policy is read-only once built.
  */
 #ifndef PIPELINE_NETPOLICY_H
@@ -21,7 +23,9 @@ struct pl_netpolicy_options { /* texts as in the settings; NULL or "" for none *
 	const char *allow_networks; /* "10.0.0.0/8, fd00::/8"; a bare address is /32 or /128 */
 	const char *deny_networks;
 	const char *allow_hosts; /* names, exact or "*.suffix"; lower-cased here */
-	const struct sockaddr_storage *never; /* address + port of Redis, of the api */
+	/* Address + port of Redis, of the api. Where that is an address of this machine (loopback,
+	 * an interface, 0.0.0.0), the port is refused on all of this machine's. */
+	const struct sockaddr_storage *never;
 	size_t never_count;
 	bool own_interfaces; /* refuse the addresses of this machine's interfaces (getifaddrs) */
 };

@@ -20,8 +20,9 @@
 
 struct pl_url;
 
-/* Judges spelling and literal form, never DNS. On PL_EINVAL *why is a sentence for the client
- * (static text); on PL_EBLOCKED never (see pl_netpolicy_judge_url). */
+/* Judges spelling, never DNS and never the address: that is netpolicy's, by pl_url_literal.
+ * PL_OK or PL_EINVAL; then *why is what is wrong, static text to follow the field's name
+ * ("has no host"). */
 PL_MUST_CHECK enum pl_err pl_url_parse(const char *text, size_t len, struct pl_url **out,
 	const char **why);
 void pl_url_free(struct pl_url *url);
@@ -36,7 +37,8 @@ bool pl_url_literal(const struct pl_url *url, struct sockaddr_storage *out);
 CURLU *pl_url_handle(const struct pl_url *url); /* for CURLOPT_CURLU; still ours */
 const char *pl_url_text(const struct pl_url *url); /* as curl will dial it, no fragment */
 
-/* A Location header against the URL that answered with it (RFC 3986 5). */
+/* A Location header against the URL that answered with it (RFC 3986 5); the result is judged
+ * as pl_url_parse does. */
 PL_MUST_CHECK enum pl_err pl_url_resolve(const struct pl_url *base, const char *location,
 	struct pl_url **out, const char **why);
 bool pl_url_same_origin(const struct pl_url *a, const struct pl_url *b);
