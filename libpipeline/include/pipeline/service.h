@@ -6,11 +6,11 @@
  *
  * Ready    pl_service_ready writes "READY\n" once to the descriptor named by the environment's
  *          READY_FD, if any (s6's notification idea), and closes it.
- * Signals  SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reloads; SIGPIPE is
- * nothing. Exit     0 after a drain, 100 for a wrong setting, 111 when the system fails. Threads
- * everything here is called on the loop's thread. Flags    --help, --version; --print-settings
- * prints the rows of docs/SETTINGS.md; --check reads the settings, names every mistake, prints the
- * names of the settings it knows and leaves.
+ * Signals  SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reloads.
+ * Exit     0 after a drain, 100 for a wrong setting, 111 when the system fails.
+ * Threads  everything here is called on the loop's thread.
+ * Flags    --help, --version; --print-settings prints the rows of docs/SETTINGS.md; --check
+ *          reads the settings, prints the names it knows, tells every mistake and leaves.
  */
 #ifndef PIPELINE_SERVICE_H
 #define PIPELINE_SERVICE_H
@@ -25,8 +25,7 @@
 #define PL_READY_FD_NAME "READY_FD"
 #define PL_READY_TEXT	 "READY\n"
 
-#define PL_SERVICE_STOP_MS 3000 /* from stop until the loop must be empty; it is left after that \
-				 */
+#define PL_SERVICE_STOP_MS 3000 /* from stop until the loop is empty; then it is left */
 
 struct pl_service_run; /* one run of one service */
 
@@ -35,13 +34,11 @@ struct pl_service {
 	const char *purpose;			  /* one sentence for --help */
 	const struct pl_setting *const *settings; /* NULL-terminated list of tables */
 	/* Begins the work; returns PL_EXIT_* or 0. state is handed to the others. One that fails
-	 * has said why (pl_service_fail does), and may set a half-built state: stop is called on
-	 * it. */
+	 * has said why (pl_service_fail does) and may set a half-built state: stop gets it. */
 	int (*start)(struct pl_service_run *run, void **state);
 	/* SIGTERM or SIGINT: take no more, finish what runs, then call pl_service_drained. */
 	void (*drain)(void *state);
-	/* Drained or DRAIN_TIMEOUT passed: close every handle, free the state; the loop then ends.
-	 */
+	/* Drained or DRAIN_TIMEOUT passed: close every handle, free the state; the loop ends. */
 	void (*stop)(void *state);
 	/* SIGHUP: read files named by settings anew. May be NULL. */
 	void (*reload)(void *state);
