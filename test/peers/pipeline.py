@@ -1,0 +1,261 @@
+"""
+pipeline: the product itself, its three services as processes over a Redis, and what one can ask it.
+
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait(request, "delivered")
+
+The programs come from the folder FETCHBACK_BIN (build/dev/bin). Settings are given as they are
+named: Pipeline(folder, LEASE="1s", consumers=2).
+"""
+import http.client
+import json
+import os
+import socket
+import threading
+
+from . import patience, stage
+from .process import Process
+from .redis import Redis
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.abspath(os.environ.get("FETCHBACK_BIN", os.path.join(ROOT, "build", "dev", "bin")))
+FINAL = ("delivered", "failed", "cancelled")
+DEFAULTS = {"TIME_SCALE": "1000", "ALLOW_NETWORKS": "127.0.0.0/8,::1/128", "BIND": "127.0.0.1"}
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+    "TSAN_OPTIONS": "exitcode=99:second_deadlock_stack=1",
+}
+
+
+def program(name):
+    return os.path.join(BIN, name)
+
+
+def sanitized():
+    """Whether the programs carry a sanitizer: slower, hungrier, and to be loaded with less."""
+    try:
+        with open(program("fetchback-api"), "rb") as api:
+            content = api.read()
+    except FileNotFoundError:
+        return False
+    return b"__asan_init" in content or b"__tsan_init" in content
+
+
+if sanitized():
+    patience.STRETCH *= 3
+
+
+class Reply:
+    """What the api said."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def faults(self):
+        """{pointer: detail} of a problem."""
+        return {fault["pointer"]: fault["detail"] for fault in self.json.get("errors", [])}
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:300]!r}>"
+
+
+class Pipeline:
+    """consumers, responders: how many of each. only: settings of one service, {"api": {…}}."""
+
+    def __init__(self, folder, redis=None, consumers=1, responders=1, only=None, **settings):
+        self.folder = str(folder)
+        self.owns_redis = redis is None
+        self.redis = redis or Redis(self.folder)
+        self.settings = {**DEFAULTS, "REDIS_URL": self.redis.url, **settings}
+        self.only = only or {}
+        self.port = None
+        self.api = self._service("api", "api")
+        self.consumers = [self._service("consumer", f"consumer-{i}") for i in range(consumers)]
+        self.responders = [self._service("responder", f"responder-{i}") for i in range(responders)]
+
+    def _service(self, kind, name):
+        given = {**self.settings, **self.only.get(kind, {}), **self.only.get(name, {})}
+        env = {"PATH": os.environ["PATH"], "HOME": self.folder, **SANITIZERS}
+        env.update({key: str(value) for key, value in given.items() if value is not None})
+        return Process(name, [program(f"fetchback-{kind}")], self.folder, env, ready_fd=True)
+
+    @property
+    def consumer(self):
+        return self.consumers[0]
+
+    @property
+    def responder(self):
+        return self.responders[0]
+
+    @property
+    def workers(self):
+        return [*self.consumers, *self.responders]
+
+    @property
+    def services(self):
+        return [self.api, *self.workers]
+
+    # -- life
+
+    def up(self):
+        if self.owns_redis and not self.redis.process.alive:
+            self.redis.start()
+        for worker in self.workers:
+            worker.launch()
+        self.start_api()
+        for worker in self.workers:
+            worker.wait_ready()
+        patience.until(self.ready, lambda: f"the api is not ready: {self.get('/readyz')}")
+        return self
+
+    def start_api(self):
+        """On a free port; another one if somebody was faster."""
+        for _ in range(5):
+            self.port = self.port or stage.free_port()
+            self.api.env["PORT"] = str(self.port)
+            self.api.launch()
+            try:
+                return self.api.wait_ready()
+            except AssertionError:
+                if self.api.alive or self.api.wait() != 100 or "taken" not in self.api.log():
+                    raise
+                self.port = None
+        raise AssertionError("no port for the api")
+
+    def ready(self):
+        try:
+            return self.get("/readyz").status == 200
+        except OSError:
+            return False
+
+    def down(self):
+        """Asks all to end, together, and waits; what they left behind is told by troubles()."""
+        running = [service for service in self.services if service.alive]
+        for service in running:
+            service.term()
+            service.cont()
+        for service in running:
+            service.wait(30)
+
+    def destroy(self):
+        for service in self.services:
+            service.destroy()
+        if self.owns_redis:
+            self.redis.destroy()
+
+    def troubles(self):
+        return [trouble for service in self.services for trouble in service.troubles()]
+
+    def forget(self):
+        for process in [*self.services, self.redis.process]:
+            process.forget()
+
+    def story(self):
+        return "\n\n".join(process.story() for process in [*self.services, self.redis.process])
+
+    # -- the api
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method, path, body=None, headers=None, timeout=30):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.bound(timeout))
+        try:
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body)
+            given = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, body, {**given, **(headers or {})})
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **options):
+        return self.call("GET", path, **options)
+
+    def post(self, provider, callback, **more):
+        """Accepted: its id."""
+        reply = self.call("POST", "/", {"provider": provider, "callbackUrl": callback, **more})
+        assert reply.status == 202, reply
+        return reply.json["requestId"]
+
+    def post_many(self, bodies, connections=8):
+        """All of them over a few kept connections: ids in order."""
+        bodies, ids, troubles = list(bodies), [None] * len(bodies), []
+        runners = [
+            threading.Thread(target=self._post_some, args=(range(i, len(bodies), connections), bodies, ids, troubles))
+            for i in range(connections)
+        ]
+        for runner in runners:
+            runner.start()
+        for runner in runners:
+            runner.join()
+        assert not troubles, troubles[:3]
+        return ids
+
+    def _post_some(self, mine, bodies, ids, troubles):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=patience.bound(None)) as wire:
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                answers = wire.makefile("rb")
+                for i in mine:
+                    ids[i] = self._post_one(wire, answers, json.dumps(bodies[i]).encode())
+        except Exception as trouble:  # told by the test's own thread
+            troubles.append(repr(trouble))
+
+    def _post_one(self, wire, answers, body):
+        wire.sendall(
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (self.port, len(body), body)
+        )
+        first, length = answers.readline(), 0
+        while (line := answers.readline()) not in (b"\r\n", b""):
+            if line[:15].lower() == b"content-length:":
+                length = int(line[15:])
+        answer = answers.read(length)
+        assert b" 202 " in first, (first, answer)
+        return json.loads(answer)["requestId"]
+
+    def record(self, request):
+        reply = self.get(f"/requests/{request}")
+        assert reply.status == 200, reply
+        return reply.json
+
+    def state(self, request):
+        return self.record(request)["state"]
+
+    def logs(self, request):
+        """Its log: one object an event."""
+        reply = self.get(f"/requests/{request}/logs")
+        assert reply.status == 200, reply
+        return [json.loads(line) for line in reply.body.splitlines()]
+
+    def data(self, request):
+        reply = self.get(f"/requests/{request}/data")
+        assert reply.status == 200, reply
+        return reply.body
+
+    def wait(self, request, state, timeout=None):
+        """Until it is in this state (or, if that is final, in another final one): its record."""
+        def told():
+            record = self.record(request)
+            return record if record["state"] in ((state, *FINAL) if state in FINAL else (state,)) else None
+
+        record = patience.until(told, lambda: f"{request} to be {state}: {self.record(request)}", timeout)
+        assert record["state"] == state, f"{state} was wanted: {record}"
+        return record
+
+    def wait_all(self, requests, state="delivered", timeout=None):
+        return [self.wait(request, state, timeout) for request in requests]
+
+    def attempts(self, request, stage_name):
+        return [one for one in self.record(request)["attempts"] if one["stage"] == stage_name]

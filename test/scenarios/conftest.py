@@ -1,0 +1,166 @@
+"""
+The fixtures of all scenarios. Each owns its folder, its log and its free port, and ends only what it
+started. When a test fails, everybody who was there tells its story below the traceback.
+"""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from peers import pipeline as product  # noqa: E402
+from peers.dns import Dns  # noqa: E402
+from peers.pipeline import Pipeline  # noqa: E402
+from peers.proxy import Proxy  # noqa: E402
+from peers.redis import Redis  # noqa: E402
+from peers.tls import Authority  # noqa: E402
+from peers.web import BlackHole, Peer  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes more than ten seconds")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for teller in item.stash.get(tellers, []):
+            report.sections.append(("story", teller.story()))
+
+
+tellers = pytest.StashKey()
+
+
+@pytest.fixture
+def cast(request):
+    """cast(actor): it tells its story if the test fails; its end comes with the test's."""
+    request.node.stash[tellers] = []
+    actors = []
+
+    def enter(actor):
+        actors.append(actor)
+        if hasattr(actor, "story"):
+            request.node.stash[tellers].append(actor)
+        return actor
+
+    yield enter
+    for actor in reversed(actors):
+        getattr(actor, "destroy", None) and actor.destroy()
+        getattr(actor, "close", None) and actor.close()
+
+
+@pytest.fixture
+def provider(cast):
+    return cast(Peer("provider"))
+
+
+@pytest.fixture
+def receiver(cast):
+    return cast(Peer("receiver"))
+
+
+@pytest.fixture
+def peer(cast):
+    """peer(…): one more host; arguments as of web.Peer."""
+    return lambda *args, **options: cast(Peer(*args, **options))
+
+
+@pytest.fixture
+def black_hole(cast):
+    """A port where connections are never established."""
+    return cast(BlackHole())
+
+
+@pytest.fixture
+def redis(cast, tmp_path):
+    """A durable Redis of the test's own, running."""
+    return cast(Redis(str(tmp_path))).start()
+
+
+@pytest.fixture
+def proxy(cast):
+    """proxy(target, unix=False): a wire to it that goes wrong on command."""
+    return lambda *args, **options: cast(Proxy(*args, **options))
+
+
+@pytest.fixture
+def dns(cast):
+    return cast(Dns())
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory):
+    return Authority(str(tmp_path_factory.mktemp("tls")))
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """Skips nothing: without programs there is nothing to test."""
+    missing = [name for name in ("api", "consumer", "responder") if not os.path.exists(product.program(f"fetchback-{name}"))]
+    assert not missing, f"{product.BIN} lacks fetchback-{', fetchback-'.join(missing)}: build first, or set FETCHBACK_BIN"
+
+
+@pytest.fixture
+def launch(cast, tmp_path, programs):
+    """launch(LEASE="1s", consumers=2): a pipeline of the test's own, running; ends with exit code 0."""
+    launched = []
+
+    def start(**options):
+        folder = tmp_path / f"pipeline-{len(launched)}"
+        folder.mkdir()
+        launched.append(cast(Pipeline(folder, **options)))
+        return launched[-1].up()
+
+    yield start
+    for pipeline in launched:
+        pipeline.redis.cont() if pipeline.redis.process.alive else None
+        pipeline.down()
+    troubles = [trouble for pipeline in launched for trouble in pipeline.troubles()]
+    assert not troubles, troubles
+
+
+class Shared:
+    """The pipeline that most tests use together; who finds it broken gets a new one."""
+
+    def __init__(self, make):
+        self.make = make
+        self.pipeline = None
+
+    def lend(self):
+        if self.pipeline is None:
+            self.pipeline = self.make().up()
+        self.pipeline.forget()
+        return self.pipeline
+
+    def drop(self):
+        broken, self.pipeline = self.pipeline, None
+        broken.destroy()
+
+    def end(self):
+        if self.pipeline:
+            self.pipeline.down()
+            troubles = self.pipeline.troubles()
+            story = self.pipeline.story() if troubles else ""
+            self.drop()
+            assert not troubles, f"{troubles}\n{story}"
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, programs):
+    shared = Shared(lambda: Pipeline(tmp_path_factory.mktemp("shared")))
+    yield shared
+    shared.end()
+
+
+@pytest.fixture
+def pipeline(request, cast, shared):
+    """The running pipeline with the default settings of the tests (a thousand times faster)."""
+    running = shared.lend()
+    request.node.stash[tellers].append(running)
+    yield running
+    troubles = running.troubles()
+    if troubles:
+        shared.drop()
+    assert not troubles, troubles
