@@ -1,6 +1,6 @@
 """
-redis: a real redis-server of one's own on a unix socket, kept on disk the way the product asks for,
-and a client small enough to read.
+redis: a real redis-server of one's own on a unix socket, with the durable configuration that the
+product ships, and a client small enough to read.
 """
 import os
 import shutil
@@ -10,16 +10,7 @@ import tempfile
 from . import patience
 from .process import Process
 
-DURABLE = {
-    "appendonly": "yes",
-    "appendfsync": "always",
-    "no-appendfsync-on-rewrite": "no",
-    "aof-load-truncated": "yes",
-    "auto-aof-rewrite-min-size": "512mb",
-    "maxmemory": "512mb",
-    "maxmemory-policy": "noeviction",
-    "save": "",
-}
+CONFIG = os.path.join(os.path.dirname(__file__), "..", "..", "config", "redis.conf")
 
 
 class RedisError(Exception):
@@ -71,10 +62,9 @@ class Redis:
         self.url = f"unix:{self.path}"
         data = os.path.join(folder, f"{name}-data")
         os.makedirs(data, exist_ok=True)
-        options = {**DURABLE, **{key.replace("_", "-"): value for key, value in config.items()}}
-        argv = ["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", data]
-        for key, value in options.items():
-            argv += [f"--{key}", value]
+        argv = ["redis-server", os.path.abspath(CONFIG), "--port", "0", "--unixsocket", self.path, "--dir", data]
+        for key, value in {"maxmemory": "512mb", **config}.items():
+            argv += [f"--{key.replace('_', '-')}", value]
         self.process = Process(name, argv, folder)
 
     def start(self):

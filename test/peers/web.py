@@ -102,7 +102,7 @@ class Seen:
 
     def __init__(self, at, connection, method, target, lines):
         self.at = at  # monotonic time of its first byte
-        self.answered = None  # of the last byte we said
+        self.answered = None  # when we had said all
         self.connection = connection
         self.method = method
         self.path, _, self.query = target.partition("?")
@@ -215,14 +215,11 @@ class _Connection(asyncio.Protocol):
         answer = self.peer._next(seen)
         self.peer._note(seen)
         if answer.plain and len(answer.wire) < PIECE:
+            seen.answered = time.monotonic()
             self.transport.write(answer.wire)
-            self._said(seen)
         else:
             self.peer._begin()
             self.task = stage.loop().create_task(self._perform(seen, answer))
-
-    def _said(self, seen):
-        seen.answered = time.monotonic()
 
     async def _perform(self, seen, answer):
         try:
@@ -232,7 +229,7 @@ class _Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             return
         finally:
-            self._said(seen)
+            seen.answered = time.monotonic()
             self.peer._end()
             self.task = None
         if answer.framing == "close" or answer.close or answer.raw is not None:
