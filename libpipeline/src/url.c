@@ -112,7 +112,8 @@ static bool ends_in_number(const char *host)
 	const char *label = dot != NULL ? dot + 1 : host;
 	if (label[0] == '0' && label[1] == 'x')
 		return label[2 + strspn(label + 2, "0123456789abcdef")] == '\0';
-	return label[strspn(label, "0123456789")] == '\0';
+	size_t digits = strspn(label, "0123456789");
+	return digits > 0 && label[digits] == '\0';
 }
 
 static const char *fault_in_labels(const char *host)
@@ -144,11 +145,14 @@ static const char *read_ipv6(struct pl_url *url)
 static const char *read_ipv4(struct pl_url *url)
 {
 	struct sockaddr_in *address = (struct sockaddr_in *)&url->literal;
-	if (inet_aton(url->host, &address->sin_addr) != 1)
-		return "has a host that looks like a number but is no address";
+	if (inet_pton(AF_INET, url->host, &address->sin_addr) !=
+		1) { /* not in the usual spelling */
+		if (inet_aton(url->host, &address->sin_addr) != 1)
+			return "has a host that looks like a number but is no address";
+		inet_ntop(AF_INET, &address->sin_addr, url->host, sizeof url->host);
+	}
 	address->sin_family = AF_INET;
 	address->sin_port = htons((uint16_t)url->port);
-	inet_ntop(AF_INET, &address->sin_addr, url->host, sizeof url->host);
 	url->is_literal = true;
 	return NULL;
 }
@@ -379,15 +383,24 @@ enum pl_err pl_url_resolve(
 	return err;
 }
 
+/* Where the authority begins in a text that may be anything: behind "scheme:/" and slashes. */
+static size_t authority_at(const char *text, size_t len)
+{
+	size_t scheme = 0;
+	while (scheme < len && memchr(":/?#@", text[scheme], 5) == NULL)
+		scheme++;
+	size_t at =
+		scheme + 1 < len && text[scheme] == ':' && text[scheme + 1] == '/' ? scheme + 1 : 0;
+	while (at < len && text[at] == '/')
+		at++;
+	return at;
+}
+
 enum pl_err pl_url_show(const char *text, size_t len, struct pl_buf *out)
 {
-	size_t start = 0;
-	while (start < len && text[start] != ':' && text[start] != '/')
-		start++;
-	while (start < len && (text[start] == ':' || text[start] == '/'))
-		start++;
-	size_t end = start;
+	size_t start = authority_at(text, len);
 	size_t host = start; /* behind the last '@' of the authority */
+	size_t end = start;
 	bool in_authority = true;
 	for (; end < len && text[end] != '?' && text[end] != '#'; end++) {
 		if (text[end] == '/')
