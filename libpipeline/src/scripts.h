@@ -3,5 +3,13 @@
 #define PIPELINE_SCRIPTS_H
 
 extern const char pl_lua_lib[]; /* functions shared by all verbs, put before each */
+extern const char pl_lua_push[];
+extern const char pl_lua_register[];
+extern const char pl_lua_reserve[];
+extern const char pl_lua_settle[];
+extern const char pl_lua_beat[];
+extern const char pl_lua_leave[];
+extern const char pl_lua_find[];
+extern const char pl_lua_chunk[];
 
 #endif

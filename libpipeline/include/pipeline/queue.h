@@ -1,0 +1,176 @@
+/*
+ * queue: requests waiting in Redis until a stage takes them.
+ *
+ *   push --> queued --reserve--> fetching --settle(done)--> fetched --reserve--> delivering
+ * --settle(done)--> delivered ^                   |  |                        ^ |  |
+ *              '-- retry, back, ---'  '--settle(fail)--> failed '-- retry, back, ---'
+ * '--settle(fail)--> failed reaped                                           reaped
+ *
+ * The only part that knows Redis' keys; each verb is one Lua script (libpipeline/lua).
+ * Loop     one pl_queue per uv loop; nothing here blocks. A completion comes exactly once, never
+ *          before the call that started it has returned.
+ * Memory   what a call is given is copied; what a completion is given is borrowed for its time.
+ * Failure  PL_EREDIS leaves everything where it was, asking again is safe; after PL_EUNKNOWN it
+ *          may have happened, and asking again is safe all the same: push is idempotent by id, and
+ *          settle answers "stale" for what is settled. PL_ELIMIT: Redis is at its memory limit.
+ */
+#ifndef PIPELINE_QUEUE_H
+#define PIPELINE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "pipeline/err.h"
+#include "pipeline/record.h"
+
+#define PL_QUEUE_LAYOUT	    "1" /* of keys and scripts, kept in Redis and compared */
+#define PL_RESERVE_MAX	    128 /* requests one call brings: bounds the script's time */
+#define PL_SETTLE_MAX	    128
+#define PL_PUSH_MAX	    256
+#define PL_LISTEN_S	    3 /* how long a blocking call waits at most */
+#define PL_CHUNK_MAX	    (256 * 1024)
+#define PL_CHUNK_TTL_MS	    (2 * 60 * 60 * 1000) /* uncommitted: twice the longest timeout */
+#define PL_BREAKER_MS	    30000
+#define PL_COLD_MS	    30000 /* no success for so long: a host starts slowly again */
+#define PL_WORKER_NAME_SIZE 33
+
+struct pl_queue;
+
+struct pl_redis_state { /* what INFO and CONFIG say, read at each connect */
+	char run_id[64];
+	uint64_t maxmemory; /* bytes; 0: none set */
+	bool durable;	    /* append-only file with `always`, noeviction, a master */
+	char why[160];	    /* why not, a sentence; "" when it is */
+};
+
+struct pl_queue_options {
+	const char *redis_url;
+	unsigned host_concurrency;
+	uint64_t breaker_ms; /* PL_BREAKER_MS / TIME_SCALE */
+	bool listens;	     /* a second connection, for pl_queue_listen */
+	/* Each time commands can be sent again, and each time they can't. */
+	void (*on_ready)(void *arg, const struct pl_redis_state *redis);
+	void (*on_lost)(void *arg, const char *why);
+	void *arg;
+};
+
+PL_MUST_CHECK enum pl_err pl_queue_new(uv_loop_t *loop, const struct pl_queue_options *options,
+	struct pl_queue **out, const char **why);
+bool pl_queue_is_ready(const struct pl_queue *queue);
+uint64_t pl_queue_reconnects(const struct pl_queue *queue);
+/* Where Redis is, for the address policy; false for a unix socket. */
+bool pl_queue_address(const struct pl_queue *queue, struct sockaddr_storage *out);
+/* Pending calls complete first (PL_EUNKNOWN). */
+void pl_queue_close(struct pl_queue *queue, void (*closed)(void *arg), void *arg);
+
+/* --- the api's verbs --- */
+
+struct pl_push {
+	const char *id;
+	enum pl_stage stage; /* where it starts */
+	enum pl_priority priority;
+	const char *lane;
+	uint64_t delay_ms; /* 0: at once */
+	const char *text;  /* head line and first event */
+	size_t text_len;
+};
+/* stored[i]: on disk (now or before); false: the backlog is full. why: Redis' word on a failure. */
+typedef void (*pl_push_cb)(void *arg, enum pl_err err, const bool *stored, const char *why);
+void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t count,
+	uint64_t queue_max, pl_push_cb cb, void *arg);
+
+struct pl_found {
+	const char *text; /* the record, undecoded */
+	size_t text_len;
+	bool held;	    /* a worker has it */
+	const char *reason; /* SPEC's word for why it waits, "" when it does not */
+	uint64_t until_ms;  /* Unix time; 0: not known */
+	int64_t ahead;	    /* -1: not given */
+};
+/* found is NULL unless err is PL_OK; PL_ENOTFOUND when there is no such request. */
+typedef void (*pl_find_cb)(void *arg, enum pl_err err, const struct pl_found *found);
+void pl_queue_find(struct pl_queue *queue, const char *id, pl_find_cb cb, void *arg);
+
+/* bytes is NULL unless err is PL_OK; PL_ENOTFOUND when it is gone. */
+typedef void (*pl_bytes_cb)(void *arg, enum pl_err err, const char *bytes, size_t len);
+void pl_queue_chunk_get(struct pl_queue *queue, const char *id, const char *token, unsigned number,
+	pl_bytes_cb cb, void *arg);
+/* The key that signs dataUrl: made once per Redis, 32 bytes. */
+void pl_queue_data_key(struct pl_queue *queue, pl_bytes_cb cb, void *arg);
+/* used and maxmemory, for the gate in front of push. */
+typedef void (*pl_memory_cb)(void *arg, enum pl_err err, uint64_t used, uint64_t maxmemory);
+void pl_queue_memory(struct pl_queue *queue, pl_memory_cb cb, void *arg);
+
+/* --- a worker's verbs; name: PL_WORKER_NAME_SIZE - 1 characters, one incarnation --- */
+
+typedef void (*pl_done_cb)(void *arg, enum pl_err err, const char *why);
+void pl_queue_register(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	uint64_t lease_ms, pl_done_cb cb, void *arg);
+
+/* PL_ESTALE: the lease is gone. more: there is more to reap, beat again soon. */
+typedef void (*pl_beat_cb)(
+	void *arg, enum pl_err err, unsigned reaped, unsigned requeued, bool more);
+void pl_queue_beat(struct pl_queue *queue, enum pl_stage stage, const char *name, uint64_t lease_ms,
+	pl_beat_cb cb, void *arg);
+
+struct pl_reserved {
+	const char *id;
+	const char *text; /* NULL: deleted meanwhile */
+	size_t text_len;
+};
+enum pl_reserve_note { PL_RESERVE_SERVED, PL_RESERVE_PAUSED, PL_RESERVE_FULL };
+/* next_due_ms: from now, -1 for none. */
+typedef void (*pl_reserve_cb)(void *arg, enum pl_err err, enum pl_reserve_note note,
+	int64_t next_due_ms, const struct pl_reserved *items, size_t count);
+/* want <= PL_RESERVE_MAX. bytes_max: most undelivered bytes in Redis, 0 for no limit. */
+void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name, unsigned want,
+	uint64_t bytes_max, pl_reserve_cb cb, void *arg);
+
+enum pl_settle_verdict {
+	PL_SETTLE_DONE = 'D',
+	PL_SETTLE_RETRY = 'R',
+	PL_SETTLE_FAIL = 'F',
+	PL_SETTLE_BACK = 'B',	/* to its lane's head; no attempt */
+	PL_SETTLE_LET_GO = 'X', /* what others wrote stands */
+};
+enum pl_outcome { /* what the host showed */
+	PL_OUTCOME_NONE = '-',
+	PL_OUTCOME_SUCCESS = 's',
+	PL_OUTCOME_ANSWER = 'a',  /* it lives, but did not serve */
+	PL_OUTCOME_FAILURE = 'b', /* counts for the breaker */
+};
+struct pl_settle {
+	const char *id;
+	enum pl_settle_verdict verdict;
+	enum pl_outcome outcome;
+	uint64_t hold_ms;	  /* hold the host for so long; 0: no */
+	uint64_t delay_ms;	  /* of a retry */
+	const char *deliver_lane; /* of a fetch that is done; else "" */
+	uint64_t data_bytes;	  /* committed by this fetch, or delivered by this delivery */
+	const char *token;	  /* of the chunks to commit, "" for none */
+	unsigned chunks;
+	const char *text; /* the event line, data block first; "" for none */
+	size_t text_len;
+};
+/* settled[i]: false is stale: somebody else's now. */
+typedef void (*pl_settle_cb)(void *arg, enum pl_err err, const bool *settled);
+void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg);
+
+/* Waits for the bell (when asked for) or a control message, PL_LISTEN_S at most. message is NULL
+ * when the time passed; "" for the bell; else "cancel <id>", "pause <id>" or "wake". */
+typedef void (*pl_listen_cb)(void *arg, enum pl_err err, const char *message);
+void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
+	pl_listen_cb cb, void *arg);
+/* Ends the worker's own listen early, with "wake". */
+void pl_queue_wake(struct pl_queue *queue, const char *name);
+/* Goes: the name is forgotten if it holds nothing, and the bell is passed on. */
+void pl_queue_leave(
+	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);
+
+void pl_queue_chunk_put(struct pl_queue *queue, const char *id, const char *token, unsigned number,
+	const char *bytes, size_t len, pl_done_cb cb, void *arg);
+
+#endif

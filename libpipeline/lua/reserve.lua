@@ -1,0 +1,144 @@
+#!lua flags=allow-oom
+-- reserve: moves up to `want` ids from the lanes into the worker's held set.
+--
+-- ARGV: queue, worker, want, weighing position, host concurrency, cold ms, most undelivered bytes
+-- Returns { "OK" or "STALE" or "PAUSED" or "FULL", next due (ms from now, -1: none), then per
+-- request: id, record }.
+local q, worker, want, position = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local limits = { host_concurrency = tonumber(ARGV[5]), cold_ms = tonumber(ARGV[6]) }
+local bytes_max = tonumber(ARGV[7])
+local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
+local now = now_ms()
+
+if not is_member(q, worker) then return { 'STALE', -1 } end
+if call('EXISTS', T .. q .. ':paused') == 1 then return { 'PAUSED', -1 } end
+
+local function promote()
+	local due = call('ZRANGEBYSCORE', T .. q .. ':z', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
+	if #due == 0 then return end
+	call('ZREM', T .. q .. ':z', unpack(due))
+	local groups = {}
+	for _, id in ipairs(due) do
+		local head = head_line(id)
+		if head then group(groups, head[2], lane_of(head, q), id) end
+	end
+	enqueue(q, groups)
+end
+
+local function wake()
+	local lanes = call('ZRANGEBYSCORE', T .. q .. ':b', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
+	if #lanes == 0 then return end
+	call('ZREM', T .. q .. ':b', unpack(lanes))
+	for _, lane in ipairs(lanes) do offer_waiting(q, lane) end
+end
+
+local function next_due()
+	local least
+	for _, key in ipairs({ ':z', ':b' }) do
+		local first = call('ZRANGE', T .. q .. key, 0, 0, 'WITHSCORES')
+		local at = tonumber(first[2])
+		if at and (not least or at < least) then least = at end
+	end
+	return least and math.max(0, least - now) or -1
+end
+
+promote()
+wake()
+if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then
+	return { 'FULL', next_due() }
+end
+
+local ghosts = call('SCARD', T .. q .. ':g') > 0
+local ids, holds = {}, {}
+
+-- Ids that were cancelled, paused or deleted while they stood in a lane are passed over.
+local function living(popped)
+	if not ghosts then return popped end
+	local kept = {}
+	for _, id in ipairs(popped) do
+		if call('SREM', T .. q .. ':g', id) == 0 then kept[#kept + 1] = id end
+	end
+	return kept
+end
+
+-- Serves one lane: how many it gave, and false when the turn of this priority is empty.
+local taken = 0
+local function serve(p, most)
+	local lane = call('LPOP', turn_key(q, p))
+	if not lane then return 0, false end
+	local host = host_of(q, lane)
+	local turns = string.gsub(host.t, p, '')
+	local room, till = room_of(host, now, limits)
+	local take = math.min(most, room)
+	local popped = {}
+	if take > 0 then
+		local lanes = call('LLEN', turn_key(q, p)) + 1
+		take = math.min(take, math.max(1, math.ceil(most / lanes)))
+		popped = call('LPOP', lane_key(q, p, lane), take) or {}
+	end
+	local alive = living(popped)
+	for _, id in ipairs(alive) do
+		ids[#ids + 1] = id
+		holds[#holds + 1] = id
+		holds[#holds + 1] = '-' .. p .. lane
+	end
+	taken = taken + #alive
+	host.n = host.n + #alive
+	local starving = host.w
+	if take > 0 and #popped < take then
+		-- empty: it leaves at once
+	elseif take > 0 and room > #alive then
+		call('RPUSH', turn_key(q, p), lane)
+		turns = turns .. p
+	elseif till then
+		call('ZADD', T .. q .. ':b', till, lane)
+	else
+		starving = 1 -- settle offers it again when a slot is free
+	end
+	save_host(q, lane, host.n, turns, 't', turns, 'w', starving)
+	return #alive, true
+end
+
+-- Draws of the three priorities, 6:3:1, spread over ten.
+local DRAW = { 'h', 'd', 'h', 'h', 'd', 'h', 'l', 'h', 'd', 'h' }
+local quota = { h = 0, d = 0, l = 0 }
+for i = 0, want - 1 do
+	local p = DRAW[(position + i) % #DRAW + 1]
+	quota[p] = quota[p] + 1
+end
+local function draw(p, most)
+	local got = 0
+	for _ = 1, PROMOTE_MAX do
+		if got >= most then break end
+		local n, more = serve(p, most - got)
+		got = got + n
+		if not more then break end
+	end
+	return got
+end
+for _, p in ipairs(PRIORITIES) do
+	if quota[p] > 0 then draw(p, quota[p]) end
+end
+for _, p in ipairs(PRIORITIES) do
+	if taken < want then draw(p, want - taken) end
+end
+
+local answer = { 'OK', next_due() }
+if #ids > 0 then
+	count(q, -#ids)
+	call('HSET', held_key(worker), unpack(holds))
+	local keys = {}
+	for i, id in ipairs(ids) do keys[i] = record_key(id) end
+	local records = call('MGET', unpack(keys))
+	for i, id in ipairs(ids) do
+		answer[#answer + 1] = id
+		answer[#answer + 1] = records[i]
+	end
+end
+for _, p in ipairs(PRIORITIES) do
+	if call('EXISTS', turn_key(q, p)) == 1 then
+		ring(q) -- whoever took the bell may die
+		break
+	end
+end
+return answer

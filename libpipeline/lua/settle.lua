@@ -1,0 +1,137 @@
+#!lua flags=allow-oom
+-- settle: takes requests out of the worker's held set and carries out their verdicts.
+--
+-- ARGV: queue, worker, host concurrency, cold ms, breaker ms, then per request: id, verdict,
+--   outcome, hold ms, delay ms, deliver lane, data bytes, chunk token, chunks, text
+-- verdict  D done · R retry after delay ms · F failed · B back to its lane's head · X let go of
+--          (what was written while it was held stands: cancelled, paused)
+-- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
+-- text     the event line (data block first), made for a record that nobody touched meanwhile
+-- No id may stand twice in a batch. Returns a number each: 1 settled, 0 stale.
+local q, worker = ARGV[1], ARGV[2]
+local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
+local breaker_ms = tonumber(ARGV[5])
+local STEP, FIRST = 10, 6
+local now = now_ms()
+
+local ids = {}
+for i = FIRST, #ARGV, STEP do ids[#ids + 1] = ARGV[i] end
+local holds = is_member(q, worker) and call('HMGET', held_key(worker), unpack(ids)) or {}
+
+local answers, gone, hosts = {}, {}, {}
+local onward, back, finished = {}, {}, {}
+local live, bytes, dead = 0, 0, {}
+
+local function host_for(lane)
+	local host = hosts[lane]
+	if not host then
+		host = { n = 0, s = 0, a = 0, b = 0, hold = 0 }
+		hosts[lane] = host
+	end
+	return host
+end
+
+-- The event line, renumbered for what happened to the record while it was held.
+local function merge(text, last, paused)
+	local line = last_of(text)
+	local fields = split(line)
+	fields[1] = last[1] + 1
+	if paused and not string.find('dxc', fields[3], 1, true) then fields[3] = fields[3] .. 'p' end
+	return string.sub(text, 1, #text - #line - 1) .. table.concat(fields, '\t') .. '\n'
+end
+
+-- Makes the chunks of a body last; false when one is gone (their fetch took longer than they live).
+local function commit(id, token, chunks)
+	local keys = {}
+	for i = 0, chunks - 1 do keys[#keys + 1] = T .. 'd:' .. id .. ':' .. token .. ':' .. i end
+	for i = 1, #keys, CHUNK do
+		local some = { unpack(keys, i, math.min(i + CHUNK - 1, #keys)) }
+		if call('EXISTS', unpack(some)) ~= #some then return false end
+	end
+	for _, key in ipairs(keys) do call('PERSIST', key) end
+	return true
+end
+
+local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, text)
+	local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
+	local host = host_for(lane)
+	host.n = host.n + 1
+	if outcome ~= '-' then host[outcome] = host[outcome] + 1 end
+	host.hold = math.max(host.hold, hold_ms)
+
+	local paused = false
+	if string.sub(hold, 1, 1) == '!' then
+		local last = last_line(id)
+		if not last or string.sub(last[3], 1, 1) == 'c' then return end
+		paused = string.sub(last[3], 2) == 'p'
+		if text ~= '' then text = merge(text, last, paused) end
+	end
+	if chunks > 0 and not commit(id, token, chunks) then verdict, text = 'B', '' end
+	if verdict ~= 'X' and text ~= '' then call('APPEND', record_key(id), text) end
+
+	if verdict == 'D' and q == 'f' then
+		bytes = bytes + size
+		if not paused then group(onward, p, deliver_lane, id) end
+	elseif verdict == 'R' then
+		if not paused then delay(q, id, now + delay_ms) end
+	elseif verdict == 'B' then
+		if not paused then group(back, p, lane, id) end
+	elseif verdict == 'D' or verdict == 'F' then
+		finished[#finished + 1] = id
+		if verdict == 'F' then dead[#dead + 1] = id end
+		live = live - 1
+		if q == 'd' then bytes = bytes - size end
+	end
+end
+
+for k, id in ipairs(ids) do
+	local at = FIRST + (k - 1) * STEP
+	local hold = holds[k]
+	answers[k] = hold and 1 or 0
+	if hold then
+		gone[#gone + 1] = id
+		carry_out(id, hold, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]),
+			ARGV[at + 5], tonumber(ARGV[at + 6]), ARGV[at + 7], tonumber(ARGV[at + 8]), ARGV[at + 9])
+	end
+end
+
+if #gone > 0 then
+	call('HDEL', held_key(worker), unpack(gone))
+	count('live', live)
+	count('bytes', bytes)
+	if #finished > 0 then call('RPUSH', T .. 'finished', unpack(finished)) end
+	if #dead > 0 then
+		call('RPUSH', T .. 'dead', unpack(dead))
+		count('dead', #dead)
+	end
+	for lane, seen in pairs(hosts) do
+		local host = host_of(q, lane)
+		host.n = math.max(0, host.n - seen.n)
+		local changes = {}
+		local function change(field, value)
+			changes[#changes + 1] = field
+			changes[#changes + 1] = value
+		end
+		if seen.s > 0 then
+			local base = is_cold(host, now, limits) and COLD_SLOTS or host.s
+			change('s', math.min(limits.host_concurrency, base + seen.s))
+			change('g', now)
+			change('a', 0)
+		elseif seen.a + seen.b > 0 then
+			change('a', host.a + seen.a + seen.b)
+		end
+		if seen.s + seen.a > 0 then
+			if host.b > 0 then change('b', 0) end
+		elseif seen.b > 0 then
+			change('b', host.b + seen.b)
+			if host.b + seen.b >= BREAKER_AT then change('o', now + breaker_ms) end
+		end
+		if seen.hold > 0 then change('u', math.max(host.u, now + seen.hold)) end
+		if host.w > 0 then change('w', 0) end
+		save_host(q, lane, host.n, host.t, unpack(changes))
+		if host.w > 0 then offer_waiting(q, lane) end
+	end
+	enqueue('d', onward)
+	enqueue(q, back, 'LPUSH')
+end
+return answers

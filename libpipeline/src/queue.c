@@ -1,0 +1,270 @@
+/*
+ * The object: its connections, what Redis says of itself at each connect, and the scripts.
+ */
+#include "pipeline/queue.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pipeline/buf.h"
+#include "pipeline/mem.h"
+#include "pipeline/text.h"
+#include "queue_private.h"
+#include "scripts.h"
+
+#define SCRIPT_MAX    (64 * 1024)
+#define NUMBER_SIZE   21 /* 2^64 has 20 digits */
+#define CONFIG_VALUES 6
+
+static struct pl_script scripts[VERBS];
+
+/* "#!lua flags…" must be the first line, so the shared functions go behind it. */
+static void script_compose(enum verb verb, const char *source)
+{
+	const char *rest = strchr(source, '\n') + 1;
+	struct pl_buf text;
+	pl_buf_init(&text, SCRIPT_MAX);
+	enum pl_err err = pl_buf_add(&text, source, (size_t)(rest - source));
+	if (err == PL_OK)
+		err = pl_buf_text(&text, pl_lua_lib);
+	if (err == PL_OK)
+		err = pl_buf_text(&text, rest);
+	PL_ASSERT(err == PL_OK);
+	/* Never freed: the scripts live as long as the process. */
+	pl_script_init(&scripts[verb], pl_buf_take(&text, NULL));
+}
+
+static void scripts_compose(void)
+{
+	static const char *const sources[VERBS] = {
+		[PUSH] = pl_lua_push,
+		[REGISTER] = pl_lua_register,
+		[RESERVE] = pl_lua_reserve,
+		[SETTLE] = pl_lua_settle,
+		[BEAT] = pl_lua_beat,
+		[LEAVE] = pl_lua_leave,
+		[FIND] = pl_lua_find,
+		[CHUNK] = pl_lua_chunk,
+	};
+	for (int verb = 0; verb < VERBS; verb++)
+		script_compose((enum verb)verb, sources[verb]);
+}
+
+void args_begin(struct args *args, size_t room)
+{
+	*args = (struct args) { .room = room + 1 };
+	args->text = pl_alloc(args->room * sizeof *args->text);
+	args->len = pl_alloc(args->room * sizeof *args->len);
+	args->numbers = pl_alloc(args->room * NUMBER_SIZE);
+	args_text(args, TAG);
+}
+
+void args_bytes(struct args *args, const char *bytes, size_t len)
+{
+	PL_ASSERT(args->count < args->room);
+	args->text[args->count] = bytes;
+	args->len[args->count++] = len;
+}
+
+void args_text(struct args *args, const char *text)
+{
+	args_bytes(args, text, strlen(text));
+}
+
+void args_number(struct args *args, uint64_t number)
+{
+	char *at = args->numbers + args->written;
+	int len = snprintf(at, NUMBER_SIZE, "%" PRIu64, number);
+	args->written += (size_t)len;
+	args_bytes(args, at, (size_t)len);
+}
+
+void args_letter(struct args *args, char letter)
+{
+	char *at = args->numbers + args->written++;
+	*at = letter;
+	args_bytes(args, at, 1);
+}
+
+void args_eval(struct args *args, struct pl_queue *queue, enum verb verb, pl_redis_cb cb, void *arg)
+{
+	pl_redis_eval(queue->commands, &scripts[verb], 1, (int)args->count, args->text, args->len,
+		0, cb, arg);
+	free(args->text);
+	free(args->len);
+	free(args->numbers);
+}
+
+const char *stage_letter(enum pl_stage stage)
+{
+	return stage == PL_STAGE_FETCH ? "f" : "d";
+}
+
+enum pl_err reply_error(enum pl_err err, const redisReply *reply, const char **why)
+{
+	const char *word = err != PL_OK ? pl_err_name(err) : "";
+	if (err == PL_OK && reply->type == REDIS_REPLY_ERROR) {
+		word = reply->str;
+		err = strncmp(word, "OOM", 3) == 0 ? PL_ELIMIT : PL_EREDIS;
+	}
+	if (why != NULL)
+		*why = word;
+	return err;
+}
+
+bool reply_is_array(const redisReply *reply, size_t least)
+{
+	return reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
+}
+
+bool reply_is_text(const redisReply *reply)
+{
+	return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+}
+
+/* The value of "name:" in INFO's lines; "" when it is not there. */
+static void info_value(const char *info, const char *name, char *out, size_t size)
+{
+	size_t len = strlen(name);
+	*out = '\0';
+	for (const char *at = info; at != NULL && *at != '\0';) {
+		size_t line = strcspn(at, "\r\n");
+		if (line > len && strncmp(at, name, len) == 0 && at[len] == ':') {
+			snprintf(out, size, "%.*s", (int)(line - len - 1), at + len + 1);
+			return;
+		}
+		at += line;
+		at += strspn(at, "\r\n");
+	}
+}
+
+static bool config_is(const redisReply *reply, const char *name, const char *value)
+{
+	for (size_t i = 0; i + 1 < reply->elements; i += 2)
+		if (reply_is_text(reply->element[i]) && reply_is_text(reply->element[i + 1]) &&
+			strcasecmp(reply->element[i]->str, name) == 0)
+			return strcmp(reply->element[i + 1]->str, value) == 0;
+	return false;
+}
+
+/* Why this Redis may lose what it has acknowledged; "" when it may not. */
+static const char *undurable(enum pl_err err, const redisReply *config)
+{
+	if (err != PL_OK || config->type != REDIS_REPLY_ARRAY || config->elements < CONFIG_VALUES)
+		return "Redis does not show its configuration, so it counts as not durable";
+	if (!config_is(config, "appendonly", "yes"))
+		return "Redis keeps no append-only file (appendonly yes)";
+	if (!config_is(config, "appendfsync", "always"))
+		return "Redis does not sync each write to disk (appendfsync always)";
+	if (!config_is(config, "maxmemory-policy", "noeviction"))
+		return "Redis may evict what is queued (maxmemory-policy noeviction)";
+	return "";
+}
+
+static void on_config(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct pl_queue *queue = arg;
+	if (err != PL_OK)
+		return; /* the connection was lost again; on_ready comes anew */
+	struct pl_redis_state *state = &queue->state;
+	if (state->why[0] == '\0')
+		snprintf(state->why, sizeof state->why, "%s", undurable(err, reply));
+	state->durable = state->why[0] == '\0';
+	queue->ready = true;
+	queue->options.on_ready(queue->options.arg, state);
+}
+
+static void on_commands_ready(void *arg, const char *run_id, const char *info)
+{
+	struct pl_queue *queue = arg;
+	char text[64];
+	queue->state = (struct pl_redis_state) { 0 };
+	snprintf(queue->state.run_id, sizeof queue->state.run_id, "%s", run_id);
+	info_value(info, "maxmemory", text, sizeof text);
+	if (pl_number_parse(text, strlen(text), UINT64_MAX, &queue->state.maxmemory) != PL_OK)
+		queue->state.maxmemory = 0;
+	info_value(info, "role", text, sizeof text);
+	if (strcmp(text, "master") != 0)
+		snprintf(queue->state.why, sizeof queue->state.why,
+			"Redis is not a master (role %s)", text);
+	static const char *const config[] = { "CONFIG", "GET", "appendonly", "appendfsync",
+		"maxmemory-policy" };
+	static const size_t lengths[] = { 6, 3, 10, 11, 16 };
+	pl_redis_call(queue->commands, 5, config, lengths, 0, on_config, queue);
+}
+
+static void on_commands_lost(void *arg, const char *why)
+{
+	struct pl_queue *queue = arg;
+	queue->ready = false;
+	queue->options.on_lost(queue->options.arg, why);
+}
+
+enum pl_err pl_queue_new(uv_loop_t *loop, const struct pl_queue_options *options,
+	struct pl_queue **out, const char **why)
+{
+	static uv_once_t once = UV_ONCE_INIT;
+	uv_once(&once, scripts_compose);
+	struct pl_queue *queue = pl_calloc(1, sizeof *queue);
+	queue->loop = loop;
+	queue->options = *options;
+	struct pl_redis_options redis = {
+		.url = options->redis_url,
+		.on_ready = on_commands_ready,
+		.on_lost = on_commands_lost,
+		.arg = queue,
+	};
+	enum pl_err err = pl_redis_new(loop, &redis, &queue->commands, why);
+	if (err == PL_OK && options->listens) {
+		redis.on_ready = NULL;
+		redis.on_lost = NULL;
+		err = pl_redis_new(loop, &redis, &queue->listener, why);
+	}
+	if (err != PL_OK) {
+		PL_ASSERT(queue->commands == NULL); /* one URL: the first refuses if any does */
+		free(queue);
+		return err;
+	}
+	*out = queue;
+	return PL_OK;
+}
+
+bool pl_queue_is_ready(const struct pl_queue *queue)
+{
+	return queue->ready;
+}
+
+uint64_t pl_queue_reconnects(const struct pl_queue *queue)
+{
+	return pl_redis_reconnects(queue->commands);
+}
+
+bool pl_queue_address(const struct pl_queue *queue, struct sockaddr_storage *out)
+{
+	return pl_redis_address(queue->commands, out);
+}
+
+static void on_closed(void *arg)
+{
+	struct pl_queue *queue = arg;
+	if (--queue->closing > 0)
+		return;
+	void (*closed)(void *) = queue->closed;
+	void *closed_arg = queue->closed_arg;
+	free(queue);
+	closed(closed_arg);
+}
+
+void pl_queue_close(struct pl_queue *queue, void (*closed)(void *arg), void *arg)
+{
+	queue->ready = false;
+	queue->closed = closed;
+	queue->closed_arg = arg;
+	queue->closing = queue->listener != NULL ? 2 : 1;
+	if (queue->listener != NULL)
+		pl_redis_close(queue->listener, on_closed, queue);
+	pl_redis_close(queue->commands, on_closed, queue);
+}

@@ -1,0 +1,282 @@
+/*
+ * A worker's verbs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/mem.h"
+#include "queue_private.h"
+
+#define SETTLE_FIELDS 10
+
+struct done_call {
+	pl_done_cb cb;
+	void *arg;
+};
+
+static struct done_call *done_call(pl_done_cb cb, void *arg)
+{
+	struct done_call *call = pl_alloc(sizeof *call);
+	*call = (struct done_call) { cb, arg };
+	return call;
+}
+
+static void on_done(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct done_call *call = arg;
+	const char *why;
+	err = reply_error(err, reply, &why);
+	if (call->cb != NULL)
+		call->cb(call->arg, err, why);
+	free(call);
+}
+
+static void on_registered(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct done_call *call = arg;
+	const char *why;
+	err = reply_error(err, reply, &why);
+	if (err == PL_OK && (!reply_is_text(reply) || strcmp(reply->str, "OK") != 0)) {
+		err = PL_ECONFLICT;
+		why = "Redis holds the keys of another version of Fetchback";
+	}
+	call->cb(call->arg, err, why);
+	free(call);
+}
+
+void pl_queue_register(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	uint64_t lease_ms, pl_done_cb cb, void *arg)
+{
+	struct args args;
+	args_begin(&args, 5);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_number(&args, lease_ms);
+	args_text(&args, queue->state.run_id);
+	args_text(&args, PL_QUEUE_LAYOUT);
+	args_eval(&args, queue, REGISTER, on_registered, done_call(cb, arg));
+}
+
+void pl_queue_leave(
+	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg)
+{
+	struct args args;
+	args_begin(&args, 2);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_eval(&args, queue, LEAVE, on_done, done_call(cb, arg));
+}
+
+struct beat_call {
+	pl_beat_cb cb;
+	void *arg;
+};
+
+static void on_beat(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct beat_call *call = arg;
+	unsigned reaped = 0, requeued = 0;
+	bool more = false;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && (!reply_is_array(reply, 4) || !reply_is_text(reply->element[0])))
+		err = PL_EREDIS;
+	if (err == PL_OK) {
+		reaped = (unsigned)reply->element[1]->integer;
+		requeued = (unsigned)reply->element[2]->integer;
+		more = reply->element[3]->integer == 1;
+		if (strcmp(reply->element[0]->str, "OK") != 0)
+			err = PL_ESTALE;
+	}
+	call->cb(call->arg, err, reaped, requeued, more);
+	free(call);
+}
+
+void pl_queue_beat(struct pl_queue *queue, enum pl_stage stage, const char *name, uint64_t lease_ms,
+	pl_beat_cb cb, void *arg)
+{
+	struct beat_call *call = pl_alloc(sizeof *call);
+	*call = (struct beat_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 3);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_number(&args, lease_ms);
+	args_eval(&args, queue, BEAT, on_beat, call);
+}
+
+struct reserve_call {
+	pl_reserve_cb cb;
+	void *arg;
+};
+
+static enum pl_err reserve_note(const char *word, enum pl_reserve_note *note)
+{
+	static const struct {
+		const char *word;
+		enum pl_reserve_note note;
+	} notes[] = {
+		{ "OK", PL_RESERVE_SERVED },
+		{ "PAUSED", PL_RESERVE_PAUSED },
+		{ "FULL", PL_RESERVE_FULL },
+	};
+	for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+		if (strcmp(notes[i].word, word) == 0) {
+			*note = notes[i].note;
+			return PL_OK;
+		}
+	}
+	return PL_ESTALE;
+}
+
+static void on_reserve(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct reserve_call *call = arg;
+	struct pl_reserved items[PL_RESERVE_MAX];
+	enum pl_reserve_note note = PL_RESERVE_SERVED;
+	int64_t next_due_ms = -1;
+	size_t count = 0;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && (!reply_is_array(reply, 2) || !reply_is_text(reply->element[0])))
+		err = PL_EREDIS;
+	if (err == PL_OK)
+		err = reserve_note(reply->element[0]->str, &note);
+	if (err == PL_OK) {
+		next_due_ms = reply->element[1]->integer;
+		for (size_t i = 2; i + 1 < reply->elements && count < PL_RESERVE_MAX; i += 2) {
+			const redisReply *text = reply->element[i + 1];
+			items[count++] = (struct pl_reserved) { reply->element[i]->str,
+				reply_is_text(text) ? text->str : NULL, text->len };
+		}
+	}
+	call->cb(call->arg, err, note, next_due_ms, items, count);
+	free(call);
+}
+
+void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name, unsigned want,
+	uint64_t bytes_max, pl_reserve_cb cb, void *arg)
+{
+	PL_ASSERT(want > 0 && want <= PL_RESERVE_MAX);
+	struct reserve_call *call = pl_alloc(sizeof *call);
+	*call = (struct reserve_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 7);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_number(&args, want);
+	args_number(&args, queue->weighing);
+	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, PL_COLD_MS);
+	args_number(&args, bytes_max);
+	queue->weighing = (queue->weighing + want) % 10;
+	args_eval(&args, queue, RESERVE, on_reserve, call);
+}
+
+struct settle_call {
+	pl_settle_cb cb;
+	void *arg;
+	size_t count;
+};
+
+static void on_settle(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct settle_call *call = arg;
+	bool settled[PL_SETTLE_MAX] = { false };
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && !reply_is_array(reply, call->count))
+		err = PL_EREDIS;
+	for (size_t i = 0; err == PL_OK && i < call->count; i++)
+		settled[i] = reply->element[i]->integer == 1;
+	call->cb(call->arg, err, settled);
+	free(call);
+}
+
+void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg)
+{
+	PL_ASSERT(count > 0 && count <= PL_SETTLE_MAX);
+	struct settle_call *call = pl_alloc(sizeof *call);
+	*call = (struct settle_call) { cb, arg, count };
+	struct args args;
+	args_begin(&args, 5 + count * SETTLE_FIELDS);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, PL_COLD_MS);
+	args_number(&args, queue->options.breaker_ms);
+	for (size_t i = 0; i < count; i++) {
+		const struct pl_settle *item = &items[i];
+		args_text(&args, item->id);
+		args_letter(&args, (char)item->verdict);
+		args_letter(&args, (char)item->outcome);
+		args_number(&args, item->hold_ms);
+		args_number(&args, item->delay_ms);
+		args_text(&args, item->deliver_lane);
+		args_number(&args, item->data_bytes);
+		args_text(&args, item->token);
+		args_number(&args, item->chunks);
+		args_bytes(&args, item->text, item->text_len);
+	}
+	args_eval(&args, queue, SETTLE, on_settle, call);
+}
+
+struct listen_call {
+	pl_listen_cb cb;
+	void *arg;
+};
+
+static void on_listen(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct listen_call *call = arg;
+	const char *message = NULL;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && reply_is_array(reply, 2) && reply_is_text(reply->element[1])) {
+		size_t key = reply->element[0]->len;
+		bool bell = key > 5 && strcmp(reply->element[0]->str + key - 5, ":bell") == 0;
+		message = bell ? "" : reply->element[1]->str;
+	}
+	call->cb(call->arg, err, message);
+	free(call);
+}
+
+void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
+	pl_listen_cb cb, void *arg)
+{
+	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE], bell_key[sizeof TAG + 8], seconds[4];
+	snprintf(control, sizeof control, TAG "ctl:%s", name);
+	snprintf(bell_key, sizeof bell_key, TAG "%s:bell", stage_letter(stage));
+	snprintf(seconds, sizeof seconds, "%d", PL_LISTEN_S);
+	const char *argv[4] = { "BLPOP", control };
+	int argc = 2;
+	if (bell)
+		argv[argc++] = bell_key;
+	argv[argc++] = seconds;
+	size_t len[4];
+	for (int i = 0; i < argc; i++)
+		len[i] = strlen(argv[i]);
+	struct listen_call *call = pl_alloc(sizeof *call);
+	*call = (struct listen_call) { cb, arg };
+	pl_redis_call(queue->listener, argc, argv, len, (PL_LISTEN_S + 1) * 1000, on_listen, call);
+}
+
+void pl_queue_wake(struct pl_queue *queue, const char *name)
+{
+	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE];
+	snprintf(control, sizeof control, TAG "ctl:%s", name);
+	pl_redis_call(queue->commands, 3, (const char *const[]) { "RPUSH", control, "wake" },
+		(const size_t[]) { 5, strlen(control), 4 }, 0, NULL, NULL);
+}
+
+void pl_queue_chunk_put(struct pl_queue *queue, const char *id, const char *token, unsigned number,
+	const char *bytes, size_t len, pl_done_cb cb, void *arg)
+{
+	PL_ASSERT(len <= PL_CHUNK_MAX);
+	struct args args;
+	args_begin(&args, 5);
+	args_text(&args, id);
+	args_text(&args, token);
+	args_number(&args, number);
+	args_number(&args, PL_CHUNK_TTL_MS);
+	args_bytes(&args, bytes, len);
+	args_eval(&args, queue, CHUNK, on_done, done_call(cb, arg));
+}
