@@ -1,5 +1,6 @@
 #include "pipeline/buf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,14 @@
 
 void pl_buf_init(struct pl_buf *buf, size_t max)
 {
-	*buf = (struct pl_buf){ .max = max };
+	PL_ASSERT(max < SIZE_MAX / 2); /* len + 1 and a doubled room never overflow */
+	*buf = (struct pl_buf) { .max = max };
 }
 
 void pl_buf_fini(struct pl_buf *buf)
 {
 	free(buf->data);
-	*buf = (struct pl_buf){ .max = buf->max };
+	*buf = (struct pl_buf) { .max = buf->max };
 }
 
 void pl_buf_clear(struct pl_buf *buf)
@@ -33,9 +35,12 @@ char *pl_buf_reserve(struct pl_buf *buf, size_t len)
 	size_t need = buf->len + len + 1; /* the NUL */
 	if (need > buf->room) {
 		size_t room = buf->room > 0 ? buf->room * 2 : ROOM_FIRST;
+		if (room > buf->max)
+			room = buf->max + 1;
 		if (room < need)
 			room = need;
 		buf->data = pl_realloc(buf->data, room);
+		buf->data[buf->len] = '\0';
 		buf->room = room;
 	}
 	return buf->data + buf->len;
@@ -114,6 +119,6 @@ char *pl_buf_take(struct pl_buf *buf, size_t *len)
 	char *data = buf->data;
 	if (len != NULL)
 		*len = buf->len;
-	*buf = (struct pl_buf){ .max = buf->max };
+	*buf = (struct pl_buf) { .max = buf->max };
 	return data;
 }
