@@ -9,7 +9,7 @@
 
 #define JITTER_PART   10 /* a tenth of the delay … */
 #define JITTER_MIN_MS 50 /* … but never less than this */
-#define DATE_MAX      64 /* "Wednesday, 09-Nov-1994 08:49:37 GMT" is the longest form and has 35 */
+#define DATE_MAX      48 /* "Wednesday, 09-Nov-94 08:49:37 GMT", the longest form, has 33 */
 
 /* Narrows [*text, +*len) to what is inside its blanks. */
 static void trim(const char **text, size_t *len)
