@@ -15,32 +15,37 @@
 
 #define PL_JSON_DEPTH_MAX 512 /* nesting that pl_json_check accepts, SPEC: callback data */
 
-/* Adds a quoted JSON string. Bytes that are not UTF-8 become U+FFFD; control characters,
- * DEL, U+2028 and U+2029 are escaped, so the result never breaks a line. */
+/* Adds a quoted JSON string. Bytes that are not UTF-8 become U+FFFD (one for the longest start of
+ * a character); what could break or disguise a line is escaped: control characters (C0, DEL, C1),
+ * U+2028, U+2029 and the marks that turn the direction of writing. */
 PL_MUST_CHECK enum pl_err pl_json_string(struct pl_buf *out, const char *text, size_t len);
+/* The same without the quotes into room bytes: as many whole characters as fit. *used tells how
+ * much of text they were; returns the bytes written, without a NUL. */
+size_t pl_json_escape(const char *text, size_t len, char *out, size_t room, size_t *used);
 
-/* Feed bytes as they come; finish tells whether they were one valid JSON text in UTF-8
- * without BOM and with at most PL_JSON_DEPTH_MAX levels. */
-struct pl_json_check {
-	uint8_t state;
-	uint8_t utf8_left, utf8_low, utf8_high; /* a multi-byte character under way */
-	uint8_t literal;                        /* which of true/false/null, and how far */
-	uint8_t literal_at;
-	bool failed;
-	uint16_t depth;
-	uint64_t nesting[PL_JSON_DEPTH_MAX / 64]; /* a bit a level: 1 = object */
-};
-void pl_json_check_init(struct pl_json_check *check);
-void pl_json_check_feed(struct pl_json_check *check, const char *data, size_t len);
-bool pl_json_check_finish(struct pl_json_check *check);
-
-/* The same for plain text: valid UTF-8 (RFC 3629) and no NUL. */
+/* Is it plain text: valid UTF-8 (RFC 3629) and no NUL? Feed bytes as they come. */
 struct pl_utf8_check {
-	uint8_t left, low, high;
+	uint8_t left, low, high; /* of a character under way: bytes to come, range of the next */
 	bool failed;
 };
 void pl_utf8_check_init(struct pl_utf8_check *check);
 void pl_utf8_check_feed(struct pl_utf8_check *check, const char *data, size_t len);
 bool pl_utf8_check_finish(const struct pl_utf8_check *check);
+
+/* Feed bytes as they come; finish tells whether they were one valid JSON text in UTF-8
+ * without BOM and with at most PL_JSON_DEPTH_MAX levels. A lone surrogate written as \uXXXX is
+ * within the grammar and so is a number of any size. */
+struct pl_json_check {
+	uint8_t state;
+	bool is_key; /* the string under way is a member's name */
+	bool failed;
+	uint16_t depth;
+	const char *literal; /* what is left of true, false or null */
+	struct pl_utf8_check utf8;
+	uint64_t nesting[PL_JSON_DEPTH_MAX / 64]; /* a bit a level: 1 = object */
+};
+void pl_json_check_init(struct pl_json_check *check);
+void pl_json_check_feed(struct pl_json_check *check, const char *data, size_t len);
+bool pl_json_check_finish(const struct pl_json_check *check);
 
 #endif
