@@ -7,6 +7,7 @@ pipeline: the product itself, its three services as processes over a Redis, and 
 The programs come from the folder FETCHBACK_BIN (build/dev/bin). Settings are given as they are
 named: Pipeline(folder, LEASE="1s", consumers=2).
 """
+import datetime
 import http.client
 import json
 import os
@@ -78,14 +79,23 @@ class Pipeline:
         self.only = only or {}
         self.port = None
         self.api = self._service("api", "api")
-        self.consumers = [self._service("consumer", f"consumer-{i}") for i in range(consumers)]
-        self.responders = [self._service("responder", f"responder-{i}") for i in range(responders)]
+        self.consumers, self.responders = [], []
+        for _ in range(consumers):
+            self.hire("consumer")
+        for _ in range(responders):
+            self.hire("responder")
 
     def _service(self, kind, name):
         given = {**self.settings, **self.only.get(kind, {}), **self.only.get(name, {})}
         env = {"PATH": os.environ["PATH"], "HOME": self.folder, **SANITIZERS}
         env.update({key: str(value) for key, value in given.items() if value is not None})
         return Process(name, [program(f"fetchback-{kind}")], self.folder, env, ready_fd=True)
+
+    def hire(self, kind):
+        """One more worker, not yet started."""
+        staff = self.consumers if kind == "consumer" else self.responders
+        staff.append(self._service(kind, f"{kind}-{len(staff)}"))
+        return staff[-1]
 
     @property
     def consumer(self):
@@ -105,35 +115,48 @@ class Pipeline:
 
     # -- life
 
-    def up(self):
+    def up(self, ready=True):
+        """All started and working. ready=False: only up, for a Redis that they refuse."""
         if self.owns_redis and not self.redis.process.alive:
             self.redis.start()
+        self.start_api(ready)
         for worker in self.workers:
+            worker.env.update(self._place())
             worker.launch()
-        self.start_api()
-        for worker in self.workers:
-            worker.wait_ready()
-        patience.until(self.ready, lambda: f"the api is not ready: {self.get('/readyz')}")
+        if ready:
+            for worker in self.workers:
+                worker.wait_ready()
+            patience.until(self.ready, lambda: f"the api to be ready: {self.get('/readyz')}")
         return self
 
-    def start_api(self):
+    def _place(self):
+        """Where the api is, for all: the address in a dataUrl, the port that nobody may dial."""
+        return {"PORT": str(self.port), "PUBLIC_URL": self.url}
+
+    def start_api(self, ready=True):
         """On a free port; another one if somebody was faster."""
         for _ in range(5):
             self.port = self.port or stage.free_port()
-            self.api.env["PORT"] = str(self.port)
+            self.api.env.update(self._place())
             self.api.launch()
             try:
-                return self.api.wait_ready()
+                return self.api.wait_ready() if ready else patience.until(self.lives, "the api to live")
             except AssertionError:
                 if self.api.alive or self.api.wait() != 100 or "taken" not in self.api.log():
                     raise
                 self.port = None
         raise AssertionError("no port for the api")
 
+    def lives(self):
+        return self.says("/healthz", 200)
+
     def ready(self):
+        return self.says("/readyz", 200)
+
+    def says(self, path, status):
         try:
-            return self.get("/readyz").status == 200
-        except OSError:
+            return self.get(path).status == status
+        except (OSError, http.client.HTTPException):
             return False
 
     def down(self):
@@ -259,3 +282,15 @@ class Pipeline:
 
     def attempts(self, request, stage_name):
         return [one for one in self.record(request)["attempts"] if one["stage"] == stage_name]
+
+    def wait_attempts(self, request, stage_name, count, timeout=None):
+        """Until so many attempts of a stage have ended: they."""
+        return patience.until(
+            lambda: len(found := self.attempts(request, stage_name)) >= count and found,
+            lambda: f"{count} attempts to {stage_name} {request}: {self.record(request)}", timeout,
+        )
+
+    @staticmethod
+    def seconds(text):
+        """A time as records have it, as Unix time."""
+        return datetime.datetime.fromisoformat(text).timestamp()

@@ -32,7 +32,6 @@ class Process:
 
     def start(self):
         """Starts it and, if it tells, waits until it is ready."""
-        assert not self.alive, f"{self.name} runs already"
         self.launch()
         if self.ready_fd:
             self.wait_ready()
@@ -40,6 +39,7 @@ class Process:
 
     def launch(self):
         """Starts it without waiting for anything."""
+        assert not self.alive, f"{self.name} runs already"
         env, told = dict(self.env or os.environ), ()
         if self.ready_fd:
             self._ready, telling = os.pipe()
@@ -50,8 +50,8 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, pass_fds=told,
                 start_new_session=True,
             )
-        if told:
-            os.close(telling)
+        for descriptor in told:
+            os.close(descriptor)
         self.ended = None
         return self
 
@@ -136,7 +136,13 @@ class Process:
 
     def events(self):
         """Its lines that are JSON, as objects."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log().rpartition("\n")  # a line under way is not one yet
+        return [json.loads(line) for line in whole.split("\n") if line.startswith("{")]
+
+    def wait_events(self, wanted, count):
+        """Until so many of its lines are wanted(event): they."""
+        found = lambda: [event for event in self.events() if wanted(event)]
+        return patience.until(lambda: len(found()) >= count and found(), f"{count} lines of {self.name}")
 
     def forget(self):
         """Another test begins: what was said before is not its business."""

@@ -188,6 +188,11 @@ class _Connection(asyncio.Protocol):
         self.seen = Seen(self.began or time.monotonic(), self.number, method, target, lines)
         coding = self.seen.headers.get("transfer-encoding")
         self.wanted = None if coding else int(self.seen.headers.get("content-length", 0))
+        if self.peer.hasty:
+            self.transport.write(as_answer(self.peer.hasty.pop(0)).wire)
+            self._hang_up(False)
+            self.peer._note(self.seen)
+            return False
         return True
 
     def _read_body(self):
@@ -299,6 +304,7 @@ class Peer:
         self.busiest = 0
         self.bytes_read = 0
         self.bytes_written = 0
+        self.hasty = []  # answers given before the request's body is read, the first ones first
         self._scripts = {}
         self._changed = threading.Condition()
         self._server = None

@@ -107,11 +107,11 @@ def launch(cast, tmp_path, programs):
     """launch(LEASE="1s", consumers=2): a pipeline of the test's own, running; ends with exit code 0."""
     launched = []
 
-    def start(**options):
+    def start(ready=True, **options):
         folder = tmp_path / f"pipeline-{len(launched)}"
         folder.mkdir()
         launched.append(cast(Pipeline(folder, **options)))
-        return launched[-1].up()
+        return launched[-1].up(ready)
 
     yield start
     for pipeline in launched:
