@@ -1,7 +1,7 @@
 // POST / {"provider", "callbackUrl"} -> 202 {"requestId"}
 import { randomUUID } from 'node:crypto';
 import express from 'express';
-import { requests } from './pipeline.js';
+import { ready, requests } from './pipeline.js';
 
 const queue = requests();
 const app = express();
@@ -22,4 +22,4 @@ app.post('/', async (request, response) => {
 });
 
 await queue.isReady();
-app.listen(Number(process.env.PORT), '127.0.0.1', () => console.log('READY'));
+app.listen(Number(process.env.PORT), '127.0.0.1', ready);

@@ -1,7 +1,7 @@
 // Asks the provider, hands what it said to the responder.
 import http from 'node:http';
 import axios from 'axios';
-import { concurrency, requests, responses } from './pipeline.js';
+import { concurrency, ready, requests, responses } from './pipeline.js';
 
 const incoming = requests();
 const outgoing = responses();
@@ -18,4 +18,4 @@ incoming.process(concurrency, async (job) => {
 });
 
 await Promise.all([incoming.isReady(), outgoing.isReady()]);
-console.log('READY');
+ready();

@@ -1,7 +1,7 @@
 // Delivers what the provider said to the callback.
 import http from 'node:http';
 import axios from 'axios';
-import { concurrency, responses } from './pipeline.js';
+import { concurrency, ready, responses } from './pipeline.js';
 
 const incoming = responses();
 const client = axios.create({
@@ -17,4 +17,4 @@ incoming.process(concurrency, async (job) => {
 });
 
 await incoming.isReady();
-console.log('READY');
+ready();

@@ -1,7 +1,7 @@
 // POST / {"provider", "callbackUrl"} -> 202 {"requestId"}
 import { randomUUID } from 'node:crypto';
 import Fastify from 'fastify';
-import { requests } from './pipeline.js';
+import { ready, requests } from './pipeline.js';
 
 const queue = requests();
 const app = Fastify();
@@ -28,4 +28,4 @@ app.post('/', { schema }, async (request, reply) => {
 
 await queue.waitUntilReady();
 await app.listen({ port: Number(process.env.PORT), host: '127.0.0.1' });
-console.log('READY');
+ready();

@@ -1,6 +1,6 @@
 // Asks the provider, hands what it said to the responder.
 import { Agent, request } from 'undici';
-import { concurrency, responses, work } from './pipeline.js';
+import { concurrency, ready, responses, work } from './pipeline.js';
 
 const outgoing = responses();
 const dispatcher = new Agent({ connections: concurrency, bodyTimeout: 600_000 });
@@ -17,4 +17,4 @@ const worker = work('requests', async (job) => {
 });
 
 await Promise.all([worker.waitUntilReady(), outgoing.waitUntilReady()]);
-console.log('READY');
+ready();

@@ -1,4 +1,5 @@
 // What the three processes share: where Redis is, the two queues, how often and when to try again.
+import { writeSync } from 'node:fs';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 
@@ -22,3 +23,6 @@ export const requests = () => queue('requests', 7);
 export const responses = () => queue('responses', 10);
 export const work = (name, handler) =>
 	new Worker(name, handler, { connection: connection(), concurrency });
+
+// Told on a descriptor, as the product's services do, so that nobody has to guess when to begin.
+export const ready = () => writeSync(Number(process.env.READY_FD ?? 1), 'READY\n');

@@ -1,6 +1,6 @@
 // Delivers what the provider said to the callback.
 import { Agent, request } from 'undici';
-import { concurrency, work } from './pipeline.js';
+import { concurrency, ready, work } from './pipeline.js';
 
 const dispatcher = new Agent({ connections: concurrency, bodyTimeout: 30_000 });
 const headers = { 'content-type': 'application/json' };
@@ -19,4 +19,4 @@ const worker = work('responses', async (job) => {
 });
 
 await worker.waitUntilReady();
-console.log('READY');
+ready();
