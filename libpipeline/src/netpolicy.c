@@ -13,7 +13,7 @@
 
 #include "pipeline/mem.h"
 
-#define ENTRY_MAX   300	 /* bytes of one entry: a name of 253 and more */
+#define ENTRY_MAX   300  /* bytes of one entry: a name of 253 and more */
 #define ENTRIES_MAX 1024 /* of one setting; each costs some ns at every judgement */
 
 struct address {
@@ -35,7 +35,7 @@ struct networks {
 struct endpoint {
 	struct address address;
 	in_port_t port; /* network order */
-	bool here;	/* an address of this machine: then its port is refused on all of them */
+	bool here;      /* an address of this machine: then its port is refused on all of them */
 };
 
 struct pl_netpolicy {

@@ -267,7 +267,7 @@ static void test_forms_of_their_own(void **state)
 		"http://127\xe3\x80\x82"
 		"0\xe3\x80\x82"
 		"0\xe3\x80\x82"
-		"1/",						      /* full stops */
+		"1/",                                                 /* full stops */
 		"http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1/", /* full width */
 		"http://127.0.0.1\xc2\xad/",
 		"http://public.example@127.0.0.1/",

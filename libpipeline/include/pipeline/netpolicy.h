@@ -19,7 +19,7 @@
 
 struct pl_netpolicy;
 
-struct pl_netpolicy_options { /* texts as in the settings; NULL or "" for none */
+struct pl_netpolicy_options {       /* texts as in the settings; NULL or "" for none */
 	const char *allow_networks; /* "10.0.0.0/8, fd00::/8"; a bare address is /32 or /128 */
 	const char *deny_networks;
 	const char *allow_hosts; /* names, exact or "*.suffix"; lower-cased here */
@@ -31,8 +31,8 @@ struct pl_netpolicy_options { /* texts as in the settings; NULL or "" for none *
 };
 
 /* *why is a sentence naming the faulty entry, static or in a per-thread buffer. */
-PL_MUST_CHECK enum pl_err pl_netpolicy_new(const struct pl_netpolicy_options *options,
-	struct pl_netpolicy **out, const char **why);
+PL_MUST_CHECK enum pl_err pl_netpolicy_new(
+	const struct pl_netpolicy_options *options, struct pl_netpolicy **out, const char **why);
 void pl_netpolicy_free(struct pl_netpolicy *policy);
 
 /* PL_OK or PL_EBLOCKED. host is the name that resolved to it, or NULL. *rule (may be NULL) is

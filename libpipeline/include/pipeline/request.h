@@ -23,6 +23,7 @@
 #define PL_REQUEST_BODY_MAX    (1024 * 1024)
 #define PL_REQUEST_DEPTH_MAX   64
 #define PL_REQUEST_HEADERS_MAX 64
+#define PL_HEADERS_SIZE_MAX    (64 * 1024) /* names and values of one stage, together */
 #define PL_REQUEST_RETRIES_MAX 100
 #define PL_FETCH_BODY_MAX      (256 * 1024)
 #define PL_TIMEOUT_MAX_MS      (60 * 60 * 1000)
@@ -39,10 +40,11 @@ enum pl_priority { PL_PRIORITY_HIGH, PL_PRIORITY_DEFAULT, PL_PRIORITY_LOW };
 #define PL_PRIORITIES 3
 enum pl_dedupe_mode { PL_DEDUPE_DROP, PL_DEDUPE_JOIN, PL_DEDUPE_LATEST };
 
-const char *pl_stage_name(enum pl_stage stage);          /* "fetch", "deliver" */
-const char *pl_priority_name(enum pl_priority priority); /* "high", "default", "low" */
+const char *pl_stage_name(enum pl_stage stage);            /* "fetch", "deliver" */
+const char *pl_priority_name(enum pl_priority priority);   /* "high", "default", "low" */
+const char *pl_dedupe_mode_name(enum pl_dedupe_mode mode); /* "drop", "join", "latest" */
 
-struct pl_stage_options { /* what the client set for one stage; unset: the service's settings */
+struct pl_stage_options {   /* what the client set for one stage; unset: the service's settings */
 	const char *method; /* fetch only; NULL: GET */
 	struct pl_http_header *headers;
 	size_t headers_count;
@@ -70,11 +72,12 @@ struct pl_request {
 	enum pl_dedupe_mode dedupe_mode;
 	const char *labels[PL_LABELS_MAX];
 	size_t labels_count;
-	const char *meta; /* JSON text, or NULL */
+	const char *meta;   /* JSON text, or NULL */
 	const char *owner;  /* name of the API key, "" without keys */
 	const char *parent; /* id of the failed request this tells about, or NULL */
 	enum pl_stage starts_in;
-	json_t *options; /* owns what is borrowed above; NULL when only URLs were given */
+	json_t *options; /* owns what is borrowed above; NULL when only URLs were given; not for
+			    reading */
 };
 
 struct pl_faults {
@@ -82,17 +85,22 @@ struct pl_faults {
 		char pointer[128]; /* "/callback/headers/X-A", "" for the whole */
 		char detail[256];
 	} list[PL_FAULTS_MAX];
-	size_t count;   /* named; further ones are only counted */
+	size_t count; /* named; further ones are only counted */
 	size_t dropped;
 	bool malformed; /* not JSON at all: 400 rather than 422 */
 };
+void pl_faults_init(struct pl_faults *faults); /* cheaper than = { 0 }: it is 24 KiB */
 void pl_faults_add(struct pl_faults *faults, const char *pointer, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Parses and judges what a client sent; policy refuses literal addresses at accept. The id is
- * not set. */
+ * not set; owner is "" and starts_in fetch. Faults are added to what faults holds (pl_faults_init
+ * it). PL_EBLOCKED: nothing is wrong but an address the policy refuses; such a fault's detail
+ * begins with "address_blocked". PL_ELIMIT: the text is too long. PL_EINVAL: anything else. */
 PL_MUST_CHECK enum pl_err pl_request_parse(const char *json, size_t len,
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults);
+/* Any client's JSON, as strictly: depth, duplicates. NULL after a fault; else json_decref it. */
+json_t *pl_request_load(const char *json, size_t len, struct pl_faults *faults);
 /* The same for one member of a larger document (batch). pointer prefixes the faults. */
 PL_MUST_CHECK enum pl_err pl_request_from_json(const json_t *object, const char *pointer,
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults);
@@ -100,8 +108,9 @@ void pl_request_free(struct pl_request *request);
 
 /* Everything but provider and callbackUrl as compact JSON, in SPEC's shape ("" when nothing was
  * given), and back: what a record's head keeps. options may be "" (len 0). */
-PL_MUST_CHECK enum pl_err pl_request_options_encode(const struct pl_request *request, struct pl_buf *out);
-PL_MUST_CHECK enum pl_err pl_request_options_decode(struct pl_request *request, const char *options,
-	size_t len);
+PL_MUST_CHECK enum pl_err pl_request_options_encode(
+	const struct pl_request *request, struct pl_buf *out);
+PL_MUST_CHECK enum pl_err pl_request_options_decode(
+	struct pl_request *request, const char *options, size_t len);
 
 #endif
