@@ -3,7 +3,7 @@
 -- when that was, so that nobody is reaped for an outage.
 --
 -- ARGV: queue, worker, lease ms, Redis' run id, layout version
--- Returns OK, or the version that Redis holds when it is another.
+-- Returns OK, NEW where nothing stood before, or the version that Redis holds when it is another.
 local now = now_ms()
 local version = call('GET', T .. 'version')
 if not version then
@@ -15,4 +15,4 @@ if call('HGET', T .. 'boot', 'run') ~= ARGV[4] then
 	call('HSET', T .. 'boot', 'run', ARGV[4], 'at', now)
 end
 call('ZADD', T .. ARGV[1] .. ':workers', now + ARGV[3], ARGV[2])
-return 'OK'
+return version and 'OK' or 'NEW'

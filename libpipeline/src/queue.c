@@ -43,6 +43,7 @@ static void scripts_compose(void)
 		[PUSH] = pl_lua_push,
 		[REGISTER] = pl_lua_register,
 		[RESERVE] = pl_lua_reserve,
+		[RECOVER] = pl_lua_recover,
 		[SETTLE] = pl_lua_settle,
 		[BEAT] = pl_lua_beat,
 		[LEAVE] = pl_lua_leave,

@@ -9,7 +9,7 @@
 
 #define TAG "{f0}:" /* hash tag of shard 0; every key starts with it */
 
-enum verb { PUSH, REGISTER, RESERVE, SETTLE, BEAT, LEAVE, FIND, CHUNK, VERBS };
+enum verb { PUSH, REGISTER, RESERVE, RECOVER, SETTLE, BEAT, LEAVE, FIND, CHUNK, VERBS };
 
 struct pl_queue {
 	uv_loop_t *loop;

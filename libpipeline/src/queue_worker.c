@@ -37,7 +37,10 @@ static void on_registered(void *arg, enum pl_err err, const redisReply *reply)
 	struct done_call *call = arg;
 	const char *why;
 	err = reply_error(err, reply, &why);
-	if (err == PL_OK && (!reply_is_text(reply) || strcmp(reply->str, "OK") != 0)) {
+	const char *word = err == PL_OK && reply_is_text(reply) ? reply->str : "";
+	if (err == PL_OK && strcmp(word, "NEW") == 0) {
+		why = "new";
+	} else if (err == PL_OK && strcmp(word, "OK") != 0) {
 		err = PL_ECONFLICT;
 		why = "Redis holds the keys of another version of Fetchback";
 	}
@@ -170,6 +173,20 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 	args_number(&args, bytes_max);
 	queue->weighing = (queue->weighing + want) % 10;
 	args_eval(&args, queue, RESERVE, on_reserve, call);
+}
+
+void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	const char *const *known, size_t count, pl_reserve_cb cb, void *arg)
+{
+	struct reserve_call *call = pl_alloc(sizeof *call);
+	*call = (struct reserve_call){ cb, arg };
+	struct args args;
+	args_begin(&args, 2 + count);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	for (size_t i = 0; i < count; i++)
+		args_text(&args, known[i]);
+	args_eval(&args, queue, RECOVER, on_reserve, call);
 }
 
 struct settle_call {

@@ -6,6 +6,7 @@ extern const char pl_lua_lib[]; /* functions shared by all verbs, put before eac
 extern const char pl_lua_push[];
 extern const char pl_lua_register[];
 extern const char pl_lua_reserve[];
+extern const char pl_lua_recover[];
 extern const char pl_lua_settle[];
 extern const char pl_lua_beat[];
 extern const char pl_lua_leave[];

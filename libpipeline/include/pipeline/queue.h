@@ -106,6 +106,7 @@ void pl_queue_memory(struct pl_queue *queue, pl_memory_cb cb, void *arg);
 /* --- a worker's verbs; name: PL_WORKER_NAME_SIZE - 1 characters, one incarnation --- */
 
 typedef void (*pl_done_cb)(void *arg, enum pl_err err, const char *why);
+/* PL_ECONFLICT: Redis holds another version's keys. why is "new" where nothing stood before. */
 void pl_queue_register(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	uint64_t lease_ms, pl_done_cb cb, void *arg);
 
@@ -127,6 +128,10 @@ typedef void (*pl_reserve_cb)(void *arg, enum pl_err err, enum pl_reserve_note n
 /* want <= PL_RESERVE_MAX. bytes_max: most undelivered bytes in Redis, 0 for no limit. */
 void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name, unsigned want,
 	uint64_t bytes_max, pl_reserve_cb cb, void *arg);
+
+/* After a reserve of unknown outcome: what this worker holds beyond the ids it knows. */
+void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	const char *const *known, size_t count, pl_reserve_cb cb, void *arg);
 
 enum pl_settle_verdict {
 	PL_SETTLE_DONE = 'D',

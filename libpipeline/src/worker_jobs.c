@@ -1,0 +1,473 @@
+/*
+ * A job's way: reserved -> begun -> verdict -> event line -> settled.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "pipeline/backoff.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "pipeline/mem.h"
+#include "worker_private.h"
+
+#define FULL_WAIT_MS 250 /* undelivered data fills its share of Redis: look again so often */
+#define TEXT_MAX     (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
+
+struct pl_job_outcome {
+	enum pl_settle_verdict verdict;
+	enum pl_outcome outcome;
+	uint64_t hold_ms, delay_ms, data_bytes;
+	char token[PL_WORKER_NAME_SIZE];
+	unsigned chunks;
+	struct pl_buf text;
+};
+
+static void list_add(struct job_list *list, struct pl_job *job)
+{
+	DL_APPEND(list->first, job);
+	list->count++;
+}
+
+static void list_remove(struct job_list *list, struct pl_job *job)
+{
+	DL_DELETE(list->first, job);
+	list->count--;
+}
+
+static void job_free(struct pl_job *job)
+{
+	if (job->outcome != NULL) {
+		pl_buf_fini(&job->outcome->text);
+		free(job->outcome);
+	}
+	pl_record_free(job->record);
+	free(job);
+}
+
+static const struct pl_stage_options *stage_options(const struct pl_job *job)
+{
+	return &job->record->request.stage[job->worker->work->stage];
+}
+
+uint64_t pl_job_timeout_ms(const struct pl_job *job)
+{
+	uint64_t own = stage_options(job)->timeout_ms;
+	return own > 0 ? own : job->worker->timeout_ms;
+}
+
+static const struct pl_schedule *schedule_of(const struct pl_job *job)
+{
+	const struct pl_schedule *own = stage_options(job)->schedule;
+	return own != NULL ? own : &job->worker->schedule;
+}
+
+static unsigned retries_of(const struct pl_job *job)
+{
+	int own = stage_options(job)->retries;
+	return own >= 0 ? (unsigned)own : (unsigned)schedule_of(job)->count;
+}
+
+/* Rounded up: a retry is never early. */
+static uint64_t scaled(const struct pl_worker *worker, uint64_t ms)
+{
+	return (ms + worker->time_scale - 1) / worker->time_scale;
+}
+
+static uint64_t expires_ms(const struct pl_job *job)
+{
+	uint64_t after = job->record->request.expires_after_ms;
+	return after > 0 ? job->record->created_ms + scaled(job->worker, after) : 0;
+}
+
+static uint64_t retry_delay_ms(const struct pl_job *job, const struct pl_verdict *verdict)
+{
+	uint32_t random;
+	if (uv_random(NULL, NULL, &random, sizeof random, 0, NULL) != 0)
+		random = 0; /* no jitter, then */
+	uint64_t delay = pl_backoff_ms(schedule_of(job), job->attempt, random);
+	uint64_t hint = verdict->retry_after_ms < PL_RETRY_AFTER_MAX_MS ? verdict->retry_after_ms
+									: PL_RETRY_AFTER_MAX_MS;
+	return scaled(job->worker, hint > delay ? hint : delay);
+}
+
+static void tell(const struct pl_job *job, const struct pl_event *event)
+{
+	const struct pl_log_about about = {
+		.request_id = job->id,
+		.stage = pl_stage_name(job->worker->work->stage),
+		.attempt = event->attempt,
+	};
+	if (!pl_log_wants(event->level))
+		return;
+	const char *fault = pl_fault_name(event->fault);
+	const char *gap = *fault != '\0' && event->message[0] != '\0' ? ": " : "";
+	if (event->status > 0)
+		pl_log(event->level, &about, event->name, "%d %s%s%s in %" PRIu64 " ms",
+			event->status, fault, gap, event->message, event->ms);
+	else
+		pl_log(event->level, &about, event->name, "%s%s%s in %" PRIu64 " ms", fault, gap,
+			event->message, event->ms);
+}
+
+static enum pl_state state_after(const struct pl_work *work, enum pl_settle_verdict verdict)
+{
+	switch (verdict) {
+	case PL_SETTLE_DONE:
+		return work->stage == PL_STAGE_FETCH ? PL_STATE_FETCHED : PL_STATE_DELIVERED;
+	case PL_SETTLE_FAIL:
+		return PL_STATE_FAILED;
+	default:
+		return work->stage == PL_STAGE_FETCH ? PL_STATE_QUEUED : PL_STATE_FETCHED;
+	}
+}
+
+/* The event of a verdict that counts as an attempt (or ends the request without one). */
+static void write_event(
+	struct pl_job *job, const struct pl_verdict *verdict, struct pl_job_outcome *outcome)
+{
+	const struct pl_work *work = job->worker->work;
+	const struct pl_event *last = job->record->last;
+	uint64_t now = pl_clock_wall_ms();
+	bool counts = verdict->fault != PL_FAULT_EXPIRED;
+	struct pl_event event = {
+		.n = last->n + 1,
+		.time_ms = now,
+		.state = state_after(work, outcome->verdict),
+		.attempts = { last->attempts[0], last->attempts[1] },
+		.refetch = last->refetch,
+		.level = PL_LOG_INFO,
+		.service = work->letter,
+		.name = work->done,
+		.stage = (int)work->stage,
+		.attempt = counts ? job->attempt : 0,
+		.ms = pl_clock_mono_ms() - job->started_mono_ms,
+		.status = verdict->status,
+		.fault = verdict->fault,
+		.message = verdict->message,
+		.data = verdict->data,
+	};
+	if (counts)
+		event.attempts[work->stage] = job->attempt;
+	if (outcome->verdict == PL_SETTLE_RETRY) {
+		event.name = "retry";
+		event.level = PL_LOG_WARN;
+		event.until_ms = now + outcome->delay_ms;
+	} else if (outcome->verdict == PL_SETTLE_FAIL) {
+		event.name = "failed";
+		event.level = PL_LOG_ERROR;
+	}
+	enum pl_err err = pl_event_encode(&event, job->record->created_ms, &outcome->text);
+	PL_ASSERT(err == PL_OK); /* TEXT_MAX covers the longest */
+	tell(job, &event);
+}
+
+static void decide(
+	struct pl_job *job, const struct pl_verdict *verdict, struct pl_job_outcome *outcome)
+{
+	struct pl_worker *worker = job->worker;
+	outcome->outcome = verdict->outcome;
+	if (verdict->retry_after_ms > 0) {
+		uint64_t hold = verdict->retry_after_ms;
+		outcome->hold_ms =
+			scaled(worker, hold < PL_HOST_HOLD_MAX_MS ? hold : PL_HOST_HOLD_MAX_MS);
+	}
+	switch (verdict->kind) {
+	case PL_VERDICT_BACK:
+		outcome->verdict = PL_SETTLE_BACK;
+		outcome->outcome = PL_OUTCOME_NONE;
+		return;
+	case PL_VERDICT_DONE:
+		outcome->verdict = PL_SETTLE_DONE;
+		break;
+	case PL_VERDICT_FAIL:
+		outcome->verdict = PL_SETTLE_FAIL;
+		break;
+	case PL_VERDICT_RETRY:
+		outcome->verdict =
+			job->attempt > retries_of(job) ? PL_SETTLE_FAIL : PL_SETTLE_RETRY;
+		break;
+	}
+	if (outcome->verdict == PL_SETTLE_RETRY) {
+		outcome->delay_ms = retry_delay_ms(job, verdict);
+		uint64_t end = expires_ms(job), now = pl_clock_wall_ms();
+		if (end > now && now + outcome->delay_ms > end)
+			outcome->delay_ms = end - now; /* then it is told that it has expired */
+	}
+	const struct pl_data *data = verdict->data != NULL ? verdict->data : &job->record->data;
+	outcome->data_bytes = data->bytes;
+	if (verdict->data != NULL && data->chunks > 0) {
+		outcome->chunks = data->chunks;
+		memcpy(outcome->token, data->token, strlen(data->token) + 1);
+	}
+	write_event(job, verdict, outcome);
+}
+
+void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
+{
+	struct pl_worker *worker = job->worker;
+	PL_ASSERT(job->outcome == NULL);
+	list_remove(&worker->running, job);
+	if (job->dropped || worker->phase == WORKER_CLOSED) {
+		job_free(job);
+		return;
+	}
+	job->outcome = pl_calloc(1, sizeof *job->outcome);
+	pl_buf_init(&job->outcome->text, TEXT_MAX);
+	static const struct pl_verdict back = { .kind = PL_VERDICT_BACK };
+	decide(job, job->is_cut && verdict->kind != PL_VERDICT_DONE ? &back : verdict,
+		job->outcome);
+	list_add(&worker->settling, job);
+}
+
+/* ---- settle ---- */
+
+static void on_settled(void *arg, enum pl_err err, const bool *settled)
+{
+	struct pl_worker *worker = arg;
+	size_t sent = worker->sent;
+	worker->sent = 0;
+	if (err != PL_OK) {
+		if (err == PL_EREDIS)
+			worker_refused(worker);
+		/* dropped ones are forgotten, the others are asked for again */
+		struct pl_job *job, *next;
+		DL_FOREACH_SAFE(worker->settling.first, job, next)
+		{
+			if (job->dropped) {
+				list_remove(&worker->settling, job);
+				job_free(job);
+			}
+		}
+		return;
+	}
+	for (size_t i = 0; i < sent; i++) {
+		struct pl_job *job = worker->settling.first;
+		const struct pl_log_about about = { .request_id = job->id };
+		if (!settled[i])
+			pl_log(PL_LOG_DEBUG, &about, "stale",
+				"settled before, or another worker's now");
+		list_remove(&worker->settling, job);
+		job_free(job);
+	}
+	worker->more = true; /* slots have become free */
+	worker_check_drained(worker);
+}
+
+void jobs_settle(struct pl_worker *worker)
+{
+	struct pl_settle items[PL_SETTLE_MAX];
+	size_t count = 0;
+	if (worker->sent > 0 || worker->settling.count == 0)
+		return;
+	struct pl_job *job;
+	DL_FOREACH(worker->settling.first, job)
+	{
+		const struct pl_job_outcome *outcome = job->outcome;
+		bool handed_on =
+			outcome->verdict == PL_SETTLE_DONE && worker->work->stage == PL_STAGE_FETCH;
+		items[count++] = (struct pl_settle) {
+			.id = job->id,
+			.verdict = outcome->verdict,
+			.outcome = outcome->outcome,
+			.hold_ms = outcome->hold_ms,
+			.delay_ms = outcome->delay_ms,
+			.deliver_lane = handed_on ? job->record->request.deliver_lane : "",
+			.data_bytes = outcome->data_bytes,
+			.token = outcome->token,
+			.chunks = outcome->chunks,
+			.text = outcome->text.len > 0 ? outcome->text.data : "",
+			.text_len = outcome->text.len,
+		};
+		if (count == PL_SETTLE_MAX)
+			break;
+	}
+	worker->sent = count;
+	pl_queue_settle(
+		worker->queue, worker->work->stage, worker->name, items, count, on_settled, worker);
+}
+
+/* ---- reserve ---- */
+
+static void let_go(struct pl_job *job)
+{
+	list_remove(&job->worker->running, job);
+	job->outcome = pl_calloc(1, sizeof *job->outcome);
+	pl_buf_init(&job->outcome->text, TEXT_MAX);
+	job->outcome->verdict = PL_SETTLE_LET_GO;
+	job->outcome->outcome = PL_OUTCOME_NONE;
+	list_add(&job->worker->settling, job);
+}
+
+static bool is_for_us(const struct pl_job *job)
+{
+	enum pl_state state = job->record->last->state;
+	if (job->record->last->paused)
+		return false;
+	return job->worker->work->stage == PL_STAGE_DELIVER
+		       ? state == PL_STATE_FETCHED
+		       : state == PL_STATE_QUEUED || state == PL_STATE_SCHEDULED;
+}
+
+static void begin(struct pl_worker *worker, const struct pl_reserved *item)
+{
+	struct pl_job *job = pl_calloc(1, sizeof *job);
+	job->worker = worker;
+	memcpy(job->id, item->id, strnlen(item->id, PL_UUID_SIZE - 1));
+	list_add(&worker->running, job);
+	enum pl_err err = PL_ENOTFOUND;
+	if (item->text != NULL)
+		err = pl_record_decode(job->id, item->text, item->text_len, &job->record);
+	const struct pl_log_about about = { .request_id = job->id };
+	if (err == PL_EINVAL)
+		pl_log(PL_LOG_ERROR, &about, "unreadable", "the record is not of our form");
+	if (err != PL_OK || !is_for_us(job)) {
+		let_go(job);
+		return;
+	}
+	job->started_ms = pl_clock_wall_ms();
+	job->started_mono_ms = pl_clock_mono_ms();
+	job->attempt = job->record->last->attempts[worker->work->stage] + 1;
+	uint64_t end = expires_ms(job);
+	if (!worker_lease_holds(worker) || worker->draining) {
+		pl_job_settle(job, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+	} else if (end > 0 && job->started_ms >= end) {
+		pl_job_settle(job, &(struct pl_verdict) { .kind = PL_VERDICT_FAIL,
+					   .outcome = PL_OUTCOME_NONE,
+					   .fault = PL_FAULT_EXPIRED,
+					   .message = "its time had passed (expiresAfter)" });
+	} else {
+		worker->work->begin(worker->stage_state, job);
+	}
+}
+
+static void on_due(uv_timer_t *timer)
+{
+	struct pl_worker *worker = timer->data;
+	worker->more = true;
+}
+
+static void on_reserved(void *arg, enum pl_err err, enum pl_reserve_note note, int64_t next_due_ms,
+	const struct pl_reserved *items, size_t count)
+{
+	struct pl_worker *worker = arg;
+	worker->reserve_underway = false;
+	if (err == PL_ESTALE) {
+		worker_lost_lease(worker);
+		return;
+	}
+	if (err == PL_EUNKNOWN) {
+		worker->reserve_unknown = true;
+		return;
+	}
+	if (err != PL_OK) {
+		worker->more = true;
+		worker_refused(worker);
+		return;
+	}
+	uint64_t wait = next_due_ms >= 0 ? (uint64_t)next_due_ms : 0;
+	if (note == PL_RESERVE_FULL && (next_due_ms < 0 || wait > FULL_WAIT_MS))
+		wait = FULL_WAIT_MS;
+	if (next_due_ms >= 0 || note == PL_RESERVE_FULL)
+		uv_timer_start(&worker->due, on_due, wait + 1, 0);
+	else
+		uv_timer_stop(&worker->due);
+	if (count >= worker->wanted)
+		worker->more = true;
+	for (size_t i = 0; i < count; i++)
+		begin(worker, &items[i]);
+	worker_listen(worker);
+}
+
+static void on_recovered(void *arg, enum pl_err err, enum pl_reserve_note note, int64_t next_due_ms,
+	const struct pl_reserved *items, size_t count)
+{
+	struct pl_worker *worker = arg;
+	if (err == PL_OK) {
+		worker->reserve_unknown = count == PL_RESERVE_MAX;
+		worker->more = true;
+	}
+	on_reserved(worker, err, note, next_due_ms, items, count);
+}
+
+void jobs_recover(struct pl_worker *worker)
+{
+	size_t room = worker->running.count + worker->settling.count, count = 0;
+	const char **known = pl_alloc((room + 1) * sizeof *known);
+	struct pl_job *job;
+	DL_FOREACH(worker->running.first, job)
+	known[count++] = job->id;
+	DL_FOREACH(worker->settling.first, job)
+	known[count++] = job->id;
+	worker->reserve_underway = true;
+	pl_queue_recover(worker->queue, worker->work->stage, worker->name, known, count,
+		on_recovered, worker);
+	free(known);
+}
+
+void jobs_reserve(struct pl_worker *worker)
+{
+	size_t busy = worker->running.count + worker->settling.count;
+	if (worker->reserve_underway || worker->draining || busy >= worker->prefetch)
+		return;
+	if (worker->reserve_unknown) {
+		jobs_recover(worker);
+		return;
+	}
+	if (!worker->more)
+		return;
+	size_t room = worker->prefetch - busy;
+	unsigned want = room < PL_RESERVE_MAX ? (unsigned)room : PL_RESERVE_MAX;
+	worker->reserve_underway = true;
+	worker->wanted = want;
+	worker->more = false;
+	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, want,
+		worker->work->stage == PL_STAGE_FETCH ? worker->bytes_max : 0, on_reserved, worker);
+}
+
+/* ---- cutting ---- */
+
+static void cut(struct pl_job *job)
+{
+	if (job->is_cut)
+		return;
+	job->is_cut = true;
+	job->worker->work->cut(job);
+}
+
+void jobs_cut_all(struct pl_worker *worker)
+{
+	struct pl_job *job, *next;
+	DL_FOREACH_SAFE(worker->running.first, job, next)
+	cut(job);
+}
+
+void jobs_cut(struct pl_worker *worker, const char *id)
+{
+	struct pl_job *job;
+	DL_FOREACH(worker->running.first, job)
+	{
+		if (strcmp(job->id, id) == 0) {
+			cut(job);
+			return;
+		}
+	}
+}
+
+void jobs_drop_all(struct pl_worker *worker)
+{
+	struct pl_job *job, *next;
+	size_t place = 0;
+	DL_FOREACH_SAFE(worker->settling.first, job, next)
+	{
+		job->dropped = true;
+		if (place++ >= worker->sent) { /* those under way go when their answer comes */
+			list_remove(&worker->settling, job);
+			job_free(job);
+		}
+	}
+	DL_FOREACH(worker->running.first, job)
+	job->dropped = true;
+	jobs_cut_all(worker);
+}

@@ -1,0 +1,87 @@
+/*
+ * worker_private: what the files of `worker` share.
+ *
+ *   worker.c         the object: connect, join, beat, drain, close
+ *   worker_jobs.c    reserve, begin, verdict -> event line, settle
+ *   worker_memory.c  the line for body memory
+ */
+#ifndef PIPELINE_WORKER_PRIVATE_H
+#define PIPELINE_WORKER_PRIVATE_H
+
+#include "pipeline/worker.h"
+
+enum worker_phase {
+	WORKER_AWAY,    /* Redis is not there */
+	WORKER_JOINING, /* register or beat under way: may we go on? */
+	WORKER_SERVING,
+	WORKER_CLOSED,
+};
+
+struct job_list {
+	struct pl_job *first;
+	size_t count;
+};
+
+struct pl_worker {
+	struct pl_service_run *run;
+	const struct pl_work *work;
+	void *stage_state;
+	struct pl_netpolicy *policy;
+	struct pl_queue *queue;
+	struct pl_http *http; /* NULL until Redis was met: its address is part of the policy */
+	uv_loop_t *loop;
+	enum worker_phase phase;
+
+	char name[PL_WORKER_NAME_SIZE]; /* "" while not registered */
+	uint64_t lease_ms;
+	uint64_t lease_until_ms; /* boot clock, taken before the lease was asked for */
+	bool beat_underway;
+
+	struct job_list running; /* begun, not settled */
+	struct job_list
+		settling; /* verdict known, waits for Redis; the first `sent` are under way */
+	size_t sent;
+	bool reserve_underway;
+	size_t wanted;        /* by the reserve under way */
+	bool reserve_unknown; /* its answer was lost: recover before reserving again */
+	bool more;            /* a reserve may bring something */
+	bool refused;         /* Redis refused a call: wait for `again` */
+	uint64_t bytes_max; /* undelivered bytes in Redis at which a fetch worker stops reserving */
+
+	bool listen_underway, listen_bell;
+	bool announced; /* ready was told */
+	bool draining, left;
+	unsigned prefetch;
+	uint64_t time_scale;
+	uint64_t drain_ms;
+	uint64_t timeout_ms;
+	struct pl_schedule schedule;
+
+	size_t body_bytes, body_max;
+	struct pl_memory_wait *memory_line;
+
+	uv_timer_t beat, due, again, drain_end;
+	uv_prepare_t before_poll;
+	uv_check_t after_poll;
+	unsigned open_handles;
+};
+
+bool worker_lease_holds(const struct pl_worker *worker);
+/* The lease is gone: everything held is somebody else's now. */
+void worker_lost_lease(struct pl_worker *worker);
+/* Settles what has gathered, reserves for the free room. Once a loop turn. */
+void worker_flush(struct pl_worker *worker);
+void worker_listen(struct pl_worker *worker);
+/* Try again in a moment. */
+void worker_refused(struct pl_worker *worker);
+void worker_beat_now(struct pl_worker *worker);
+void worker_check_drained(struct pl_worker *worker);
+
+void jobs_drop_all(struct pl_worker *worker);
+void jobs_cut_all(struct pl_worker *worker);
+void jobs_cut(struct pl_worker *worker, const char *id);
+void jobs_recover(struct pl_worker *worker);
+void jobs_settle(struct pl_worker *worker);
+void jobs_reserve(struct pl_worker *worker);
+
+#endif
