@@ -117,9 +117,10 @@ class Process:
     # -- what the kernel knows of it
 
     @property
-    def rss_bytes(self):
+    def peak_bytes(self):
+        """The most memory it ever had resident."""
         with open(f"/proc/{self.pid}/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
     @property
     def descriptors(self):

@@ -1,0 +1,175 @@
+"""No address inside the operator's network is reached unless allowed: by URL, by redirect, by name."""
+import pytest
+
+from peers.redis import Redis
+from peers.web import Answer
+
+FORBIDDEN = [
+    "127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.0.1",
+    "0.0.0.0", "0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "169.254.169.254",
+    "169.254.0.1", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.0.1", "198.18.0.1",
+    "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16",
+    "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]",
+    "[fe80::1]", "[fc00::1]", "[fd12:3456::1]", "[ff02::1]", "[2001::1]", "[2001:db8::1]", "[2002:7f00:1::]", "[3fff::1]",
+    "[64:ff9b::7f00:1]", "[2606:4700::5efe:127.0.0.1]", "[100::1]",
+]
+PUBLIC = [
+    "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.1", "169.253.255.255",
+    "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.0.3.1", "192.167.255.255", "192.169.0.0", "198.17.255.255",
+    "198.20.0.0", "198.51.99.255", "203.0.114.0", "223.255.255.255", "168.63.129.15", "168.63.129.17",
+    "[2606:4700::1]", "[2001:200::1]", "[2003::1]", "[2a00::1]", "[3ffe::1]",
+]
+OPEN = "127.0.0.2"  # the one host that the operator of these tests allows
+
+
+@pytest.fixture
+def guarded(launch, dns):
+    """Only OPEN may be reached, and names are what `dns` says."""
+    return launch(ALLOW_NETWORKS=f"{OPEN}/32", DNS_SERVERS=dns.address, FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s")
+
+
+@pytest.fixture
+def host(peer):
+    return peer("open host", address=OPEN)
+
+
+@pytest.fixture
+def victim(peer):
+    return peer("victim")
+
+
+def test_literal_addresses_are_judged_at_accept(launch):
+    pipeline = launch(ALLOW_NETWORKS=None, consumers=0, responders=0)
+    wrong = {}
+    for address in [*FORBIDDEN, *PUBLIC]:
+        for field, other in [("provider", "callbackUrl"), ("callbackUrl", "provider")]:
+            reply = pipeline.call("POST", "/", {field: f"http://{address}:8080/x", other: "http://example.test/"})
+            wanted = 422 if address in FORBIDDEN else 202
+            named = wanted == 202 or (reply.status == 422 and list(reply.faults) == [f"/{field}"])
+            if reply.status != wanted or not named:
+                wrong[address] = reply
+    assert not wrong
+
+
+def test_the_api_and_redis_are_never_dialled(launch, proxy, provider, receiver, tmp_path, cast):
+    own = cast(Redis(str(tmp_path))).start()
+    wire = proxy(own.path)
+    pipeline = launch(redis=own, REDIS_URL=wire.redis_url)
+    for port in (pipeline.port, wire.port):
+        for address in ("127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1"):
+            reply = pipeline.call("POST", "/", {"provider": f"http://{address}:{port}/", "callbackUrl": receiver.url()})
+            assert reply.status == 422, (address, port, reply)
+    accepted = wire.accepted
+    provider.answers(Answer(302, headers={"Location": f"http://127.0.0.1:{wire.port}/"}))
+    request = pipeline.post(provider.url(), receiver.url())
+    assert pipeline.wait(request, "failed")["error"]["code"] == "address_blocked"
+    assert wire.accepted == accepted
+
+
+def test_what_is_allowed_works(guarded, dns, host):
+    dns.answers("fine.test", OPEN)
+    name = host.url("/", host="fine.test")
+    guarded.wait(guarded.post(host.url(), host.url("/c")), "delivered")
+    guarded.wait(guarded.post(name, name), "delivered")
+    assert host.requests[-1].headers["host"] == f"fine.test:{host.port}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_into_the_network_is_not_followed(guarded, dns, host, victim, status):
+    dns.answers("inside.test", "127.0.0.1")
+    for number, target in enumerate([victim.url(), victim.url(host="inside.test"), victim.url(host="0x7f.1"), victim.url(host="[::1]")]):
+        url = host.serves(f"/{number}", Answer(status, headers={"Location": target}))
+        record = guarded.wait(guarded.post(url, host.url("/c")), "failed")
+        assert record["error"]["code"] == "address_blocked", target
+    assert victim.opened == 0 and not host.at("/c")
+
+
+def test_a_blocked_address_ends_at_once_and_explains_nothing(guarded, dns, host, victim):
+    dns.answers("inside.test", "127.0.0.1")
+    record = guarded.wait(guarded.post(victim.url(host="inside.test"), host.url()), "failed")
+    assert record["error"]["code"] == "address_blocked" and len(record["attempts"]) <= 1
+    told = str(record) + str(guarded.logs(record["requestId"]))
+    assert "127.0.0.1" not in told.replace(victim.url(), ""), "no help for whoever scans our ports"
+    assert victim.opened == 0
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [["127.0.0.1"], [OPEN, "127.0.0.1"], ["127.0.0.1", OPEN], ["::1", OPEN], ["::ffff:127.0.0.1"], ["169.254.169.254"], ["0.0.0.0"]],
+    ids="+".join,
+)
+def test_one_forbidden_answer_of_a_name_refuses_all(guarded, dns, host, victim, answers):
+    dns.answers("mixed.test", answers)
+    as_provider = guarded.post(victim.url(host="mixed.test"), host.url())
+    as_callback = guarded.post(host.url(), victim.url(host="mixed.test"))
+    for request in (as_provider, as_callback):
+        assert guarded.wait(request, "failed")["error"]["code"] == "address_blocked"
+    assert victim.opened == 0
+
+
+def test_a_name_that_rebinds_between_two_attempts_is_judged_anew(guarded, dns, host, victim):
+    dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
+    host.answers(Answer(503, close=True), path="/")
+    record = guarded.wait(guarded.post(host.url(host="rebinds.test"), host.url("/c")), "failed")
+    assert record["error"]["code"] == "address_blocked"
+    assert [one.get("status") for one in record["attempts"]][0] == 503
+    assert len(host.requests) == 1 and victim.opened == 0
+
+
+def test_a_name_that_rebinds_on_the_way_through_a_redirect_is_judged_anew(guarded, dns, host, victim):
+    dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
+    url = host.serves("/a", Answer(302, headers={"Location": host.url("/b", host="rebinds.test")}, close=True))
+    host.answers(Answer(302, headers={"Location": victim.url(host="rebinds.test")}, close=True), path="/b")
+    assert guarded.wait(guarded.post(url, host.url("/c")), "failed")["error"]["code"] == "address_blocked"
+    assert victim.opened == 0
+
+
+def test_one_lookup_serves_judge_and_connection(guarded, dns, host, victim):
+    """The second answer would go to the victim: whoever asks twice for one attempt dials it."""
+    dns.answers("flips.test", [OPEN], ["127.0.0.1"])
+    guarded.wait(guarded.post(host.url(host="flips.test"), host.url("/c")), "delivered")
+    assert dns.lookups("flips.test") == 1 and victim.opened == 0
+
+
+def test_a_callback_by_a_forbidden_name_ends_at_once(guarded, dns, host, victim):
+    dns.answers("inside.test", "127.0.0.1")
+    record = guarded.wait(guarded.post(host.url(), victim.url(host="inside.test")), "failed")
+    assert record["error"]["code"] == "address_blocked" and victim.opened == 0
+
+
+def test_localhost_by_name_is_no_way_in(guarded, host, victim):
+    record = guarded.wait(guarded.post(victim.url(host="localhost"), host.url()), "failed")
+    assert record["error"]["code"] == "address_blocked" and victim.opened == 0
+
+
+def test_allowed_hosts_open_a_name_and_denied_networks_close_all(launch, dns, peer):
+    names = peer("named", address="127.0.0.3")
+    dns.answers("named.test", "127.0.0.3")
+    dns.answers("a.wild.test", "127.0.0.3")
+    dns.answers("other.test", "127.0.0.3")
+    opened = launch(ALLOW_NETWORKS=None, ALLOW_HOSTS="named.test, *.wild.test", DNS_SERVERS=dns.address)
+    for name in ("named.test", "a.wild.test", "NAMED.test"):
+        opened.wait(opened.post(names.url(host=name), names.url("/c", host="named.test")), "delivered")
+    record = opened.wait(opened.post(names.url(host="other.test"), names.url(host="named.test")), "failed")
+    assert record["error"]["code"] == "address_blocked"
+    closed = launch(ALLOW_HOSTS="named.test", DENY_NETWORKS="127.0.0.3", DNS_SERVERS=dns.address)
+    record = closed.wait(closed.post(names.url(host="named.test"), names.url(host="named.test")), "failed")
+    assert record["error"]["code"] == "address_blocked"
+
+
+def test_a_proxy_in_the_environment_is_not_asked(launch, provider, receiver, peer):
+    proxy = peer("proxy")
+    url = f"http://127.0.0.1:{proxy.port}"
+    pipeline = launch(http_proxy=url, HTTP_PROXY=url, ALL_PROXY=url, https_proxy=url)
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    assert proxy.opened == 0
+
+
+def test_a_name_unknown_is_retried_and_told_as_dns(guarded, dns, host):
+    request = guarded.post("http://nobody.test/", host.url("/c"))
+    assert guarded.wait_attempts(request, "fetch", 1)[0]["error"]["code"] == "dns"
+
+
+def test_what_the_operator_opens_is_said_at_start(guarded):
+    for service in guarded.services:
+        assert OPEN in service.log(), service.name

@@ -1,0 +1,90 @@
+"""Bytes on the api's wire that mean two things to two readers are refused, and the wire is closed."""
+import socket
+
+import pytest
+
+from peers import patience
+
+GOOD = b'{"provider":"http://127.0.0.1:9/p","callbackUrl":"http://127.0.0.1:9/c"}'
+SMUGGLED = b"POST /smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+
+
+def exchange(pipeline, raw):
+    """All that is answered until the api closes (or says nothing more)."""
+    with socket.create_connection(("127.0.0.1", pipeline.port)) as wire:
+        wire.settimeout(patience.bound(5))
+        wire.sendall(raw)
+        wire.shutdown(socket.SHUT_WR)
+        answer = b""
+        try:
+            while piece := wire.recv(65536):
+                answer += piece
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+def post(*lines, body=GOOD, version=b"1.1", host=b"Host: localhost\r\n"):
+    head = b"".join(line + b"\r\n" for line in lines)
+    return b"POST / HTTP/%s\r\n%sContent-Type: application/json\r\n%s\r\n%s" % (version, host, head, body)
+
+
+LENGTH = b"Content-Length: %d" % len(GOOD)
+HOSTILE = {
+    "two lengths": post(LENGTH, b"Content-Length: 0", body=GOOD + SMUGGLED),
+    "two equal lengths": post(LENGTH, LENGTH),
+    "a list of lengths": post(b"Content-Length: 0, %d" % len(GOOD)),
+    "letters in the length": post(b"Content-Length: %dabc" % len(GOOD)),
+    "a signed length": post(b"Content-Length: +%d" % len(GOOD)),
+    "a negative length": post(b"Content-Length: -1"),
+    "a hex length": post(b"Content-Length: 0x10"),
+    "an enormous length": post(b"Content-Length: 99999999999999999999"),
+    "an empty length": post(b"Content-Length:"),
+    "length and chunked": post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED),
+    "identity": post(LENGTH, b"Transfer-Encoding: identity"),
+    "a coding unknown": post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
+    "chunked twice": post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
+    "gzip then chunked": post(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
+    "a space before the colon": post(b"Content-Length : %d" % len(GOOD)),
+    "a name that is no token": post(LENGTH, b"X(Y): z"),
+    "a folded line": post(LENGTH, b"X-A: b", b" c"),
+    "no host": post(LENGTH, host=b""),
+    "two hosts": post(LENGTH, b"Host: evil.test"),
+    "a version unknown": post(LENGTH, version=b"2.0"),
+    "a hundred headers": post(*[b"X-%d: y" % i for i in range(100)], LENGTH),
+    "a length behind many headers": post(*[b"X-%d: y" % i for i in range(64)], LENGTH, body=GOOD + SMUGGLED),
+    "binary": bytes(range(256)),
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+}
+
+
+@pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_framing_is_refused_and_closed(pipeline, raw):
+    answer = exchange(pipeline, raw)
+    assert answer.count(b"HTTP/1.") <= 1, "a second request was heard"
+    assert b" 202 " not in answer and b"/smuggled" not in answer
+    assert answer == b"" or answer.split(b" ")[1][:1] in (b"4", b"5"), answer
+    assert pipeline.get("/healthz").status == 200
+
+
+def test_good_framing_of_every_kind_is_taken(pipeline):
+    chunks = b"5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (GOOD[:5], len(GOOD) - 5, GOOD[5:])
+    for raw in [post(LENGTH), post(b"Transfer-Encoding: chunked", body=chunks), post(LENGTH, version=b"1.0")]:
+        assert b" 202 " in exchange(pipeline, raw).split(b"\r\n")[0], raw
+
+
+def test_requests_on_one_connection_are_answered_in_order(pipeline):
+    raw = post(LENGTH) + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(LENGTH, b"Connection: close")
+    answer = exchange(pipeline, raw)
+    assert [line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == [b"202", b"200", b"202"]
+
+
+def test_a_body_that_ends_early_is_not_accepted(pipeline):
+    answer = exchange(pipeline, post(b"Content-Length: %d" % (len(GOOD) + 10)))
+    assert b" 202 " not in answer
+
+
+def test_header_lines_of_any_length_are_bounded(pipeline):
+    answer = exchange(pipeline, post(b"X-Long: " + b"a" * (1 << 20), LENGTH))
+    assert b" 202 " not in answer
+    assert pipeline.get("/healthz").status == 200
