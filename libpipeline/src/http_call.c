@@ -1,0 +1,444 @@
+#include "http_call.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "http_precheck.h"
+#include "pipeline/mem.h"
+
+#define ANSWER_HEAD_MAX (16 * 1024) /* status line and headers */
+#define ANSWER_COPY_MAX (64 * 1024) /* a longer body is written from where it is */
+#define KEEP_MAX        (64 * 1024) /* bytes of a buffer that a waiting thread holds on to */
+#define SCRATCH_MAX     (16 * 1024 * 1024)
+#define CHUNK_READ      (16 * 1024)
+#define LINGER_MS       1000          /* a refused body is read on for so long ... */
+#define LINGER_MAX      (1024 * 1024) /* ... or so far, so that the client sees why */
+
+struct pl_http_call {
+	struct mg_connection *conn;
+	const struct mg_request_info *info;
+	struct http_worker *worker;
+	bool is_head;
+	bool is_answered;
+	bool closes;     /* the connection ends with this call */
+	uint64_t unsent; /* bytes of a begun answer, PL_HTTP_LENGTH_UNKNOWN when not announced */
+	int status;
+};
+
+struct http_worker *http_worker_new(struct pl_http_server *server)
+{
+	struct http_worker *worker = pl_calloc(1, sizeof(*worker));
+	worker->server = server;
+	pl_buf_init(&worker->body, 0);
+	pl_buf_init(&worker->answer, ANSWER_HEAD_MAX + ANSWER_COPY_MAX);
+	pl_buf_init(&worker->scratch, SCRATCH_MAX);
+	http_watch_add(&server->watch, &worker->watched);
+	return worker;
+}
+
+void http_worker_free(struct http_worker *worker)
+{
+	http_watch_remove(&worker->server->watch, &worker->watched);
+	pl_buf_fini(&worker->body);
+	pl_buf_fini(&worker->answer);
+	pl_buf_fini(&worker->scratch);
+	free(worker);
+}
+
+static void reuse(struct pl_buf *buf)
+{
+	if (buf->room > KEEP_MAX)
+		pl_buf_fini(buf);
+	else
+		pl_buf_clear(buf);
+}
+
+/* ---- what the handler asks ---------------------------------------------------------------------
+ */
+
+const char *pl_http_call_method(const struct pl_http_call *call)
+{
+	return call->info->request_method;
+}
+
+const char *pl_http_call_path(const struct pl_http_call *call)
+{
+	return call->info->request_uri; /* civetweb has cut the query off */
+}
+
+const char *pl_http_call_query(const struct pl_http_call *call)
+{
+	return call->info->query_string != NULL ? call->info->query_string : "";
+}
+
+const char *pl_http_call_header(const struct pl_http_call *call, const char *name)
+{
+	for (int i = 0; i < call->info->num_headers; i++)
+		if (strcasecmp(call->info->http_headers[i].name, name) == 0)
+			return call->info->http_headers[i].value;
+	return NULL;
+}
+
+const char *pl_http_call_body(const struct pl_http_call *call, size_t *len)
+{
+	*len = call->worker->body.len;
+	return *len > 0 ? call->worker->body.data : "";
+}
+
+const char *pl_http_call_peer(const struct pl_http_call *call)
+{
+	return call->info->remote_addr;
+}
+
+void *pl_http_call_arg(const struct pl_http_call *call)
+{
+	return call->worker->server->options.arg;
+}
+
+struct pl_buf *pl_http_call_scratch(struct pl_http_call *call)
+{
+	reuse(&call->worker->scratch);
+	return &call->worker->scratch;
+}
+
+/* ---- answers -----------------------------------------------------------------------------------
+ */
+
+static bool has_option(const char *list, const char *option)
+{
+	size_t len = strlen(option);
+	while (*list != '\0') {
+		list += strspn(list, " \t,");
+		size_t item = strcspn(list, " \t,");
+		if (item == len && strncasecmp(list, option, len) == 0)
+			return true;
+		list += item;
+	}
+	return false;
+}
+
+/* As civetweb will decide by itself, so that the answer says what will happen. */
+static bool client_closes(const struct pl_http_call *call)
+{
+	const char *option = pl_http_call_header(call, "Connection");
+	if (option != NULL)
+		return !has_option(option, "keep-alive");
+	return call->info->http_version == NULL || strcmp(call->info->http_version, "1.1") != 0;
+}
+
+static const char *date_now(struct http_worker *worker)
+{
+	time_t now = time(NULL);
+	if (now != worker->date_at) {
+		struct tm tm;
+		(void)gmtime_r(&now, &tm);
+		(void)strftime(
+			worker->date, sizeof(worker->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		worker->date_at = now;
+	}
+	return worker->date;
+}
+
+static bool has_length(const struct pl_http_call *call, uint64_t length)
+{
+	return length != PL_HTTP_LENGTH_UNKNOWN && call->status >= 200 && call->status != 204;
+}
+
+/* The caller's headers are ours: too many of them is our bug. */
+static void head_add(struct pl_buf *head, const char *text)
+{
+	PL_ASSERT(pl_buf_text(head, text) == PL_OK);
+}
+
+static void write_head(
+	struct pl_http_call *call, const char *content_type, const char *headers, uint64_t length)
+{
+	struct pl_buf *head = &call->worker->answer;
+	reuse(head);
+	PL_ASSERT(pl_buf_format(head, "HTTP/1.1 %d ", call->status) == PL_OK);
+	head_add(head, pl_http_status_phrase(call->status));
+	head_add(head, "\r\nDate: ");
+	head_add(head, date_now(call->worker));
+	if (content_type != NULL) {
+		head_add(head, "\r\nContent-Type: ");
+		head_add(head, content_type);
+	}
+	if (has_length(call, length))
+		PL_ASSERT(
+			pl_buf_format(head, "\r\nContent-Length: %ju", (uintmax_t)length) == PL_OK);
+	head_add(head, "\r\n");
+	if (headers != NULL)
+		head_add(head, headers);
+	if (call->closes)
+		head_add(head, "Connection: close\r\n");
+	else if (call->info->http_version[2] == '0')
+		head_add(head, "Connection: keep-alive\r\n"); /* not what HTTP/1.0 expects */
+	head_add(head, "\r\n");
+}
+
+static bool send_bytes(struct pl_http_call *call, const void *data, size_t len)
+{
+	if (len == 0)
+		return true;
+	struct pl_http_server *server = call->worker->server;
+	http_watch_arm(&server->watch, &call->worker->watched, server->options.body_ms, SHUT_RDWR);
+	int sent = mg_write(call->conn, data, len);
+	bool late = http_watch_disarm(&server->watch, &call->worker->watched);
+	if (!late && sent >= 0 && (size_t)sent == len)
+		return true;
+	call->closes = true;
+	return false;
+}
+
+static void begin(struct pl_http_call *call, int status, bool closes)
+{
+	PL_ASSERT(!call->is_answered);
+	call->is_answered = true;
+	call->status = status;
+	call->closes = closes || call->closes || status == 400 || client_closes(call) ||
+		       atomic_load(&call->worker->server->draining);
+}
+
+void pl_http_call_answer(struct pl_http_call *call, int status, const char *content_type,
+	const char *headers, const void *body, size_t len)
+{
+	begin(call, status, false);
+	write_head(call, content_type, headers, len);
+	struct pl_buf *answer = &call->worker->answer;
+	if (call->is_head)
+		len = 0;
+	bool in_one = len <= ANSWER_COPY_MAX;
+	if (in_one)
+		PL_ASSERT(pl_buf_add(answer, body, len) == PL_OK);
+	if (send_bytes(call, answer->data, answer->len) && !in_one)
+		(void)send_bytes(call, body, len); /* a client that left is told nothing */
+}
+
+void pl_http_call_begin(struct pl_http_call *call, int status, const char *content_type,
+	const char *headers, uint64_t length)
+{
+	begin(call, status, length == PL_HTTP_LENGTH_UNKNOWN);
+	call->unsent = call->is_head ? 0 : length;
+	write_head(call, content_type, headers, length);
+	if (!send_bytes(call, call->worker->answer.data, call->worker->answer.len))
+		call->unsent = 0;
+}
+
+bool pl_http_call_write(struct pl_http_call *call, const void *data, size_t len)
+{
+	if (call->unsent != PL_HTTP_LENGTH_UNKNOWN) {
+		if (len > call->unsent)
+			return false;
+		call->unsent -= len;
+	}
+	if (!send_bytes(call, data, len)) {
+		call->unsent = 0;
+		return false;
+	}
+	return true;
+}
+
+/* The server's own refusals; detail is static text that needs no escape. */
+static void refuse(struct pl_http_call *call, int status, const char *headers, const char *detail)
+{
+	struct pl_buf *body = pl_http_call_scratch(call);
+	PL_ASSERT(pl_buf_format(body,
+			  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%"
+			  "s\"}",
+			  pl_http_status_phrase(status), status, detail) == PL_OK);
+	call->closes = true;
+	pl_http_call_answer(
+		call, status, "application/problem+json", headers, body->data, body->len);
+}
+
+/* ---- the body ----------------------------------------------------------------------------------
+ */
+
+static size_t body_limit(const struct pl_http_call *call)
+{
+	const struct pl_http_server_options *options = &call->worker->server->options;
+	if (options->body_limit == NULL)
+		return options->body_max;
+	return options->body_limit(
+		options->arg, pl_http_call_method(call), pl_http_call_path(call));
+}
+
+/* Without this a client that still sends would see its connection reset instead of the reason. */
+static void linger(struct pl_http_call *call)
+{
+	struct http_worker *worker = call->worker;
+	struct pl_buf *body = &worker->body;
+	body->max = CHUNK_READ;
+	pl_buf_clear(body);
+	char *into = pl_buf_reserve(body, CHUNK_READ);
+	int got = 1;
+	http_watch_arm(&worker->server->watch, &worker->watched, LINGER_MS, SHUT_RD);
+	for (size_t read = 0; got > 0 && read < LINGER_MAX; read += (size_t)got)
+		got = mg_read(call->conn, into, CHUNK_READ);
+	(void)http_watch_disarm(&worker->server->watch, &worker->watched); /* late is no worse */
+}
+
+static void refuse_large(struct pl_http_call *call)
+{
+	refuse(call, 413, NULL, "The body is larger than this call takes.");
+	linger(call);
+}
+
+static bool read_known_length(struct pl_http_call *call, size_t len)
+{
+	char *into = pl_buf_reserve(&call->worker->body, len);
+	int got = mg_read(call->conn, into, len);
+	if (got < 0 || (size_t)got != len)
+		return false;
+	pl_buf_wrote(&call->worker->body, len);
+	return true;
+}
+
+/* One byte above the limit tells that there is more. */
+static bool read_chunks(struct pl_http_call *call, size_t limit)
+{
+	struct pl_buf *body = &call->worker->body;
+	int got;
+	do {
+		size_t room = limit + 1 - body->len;
+		if (room > CHUNK_READ)
+			room = CHUNK_READ;
+		char *into = pl_buf_reserve(body, room);
+		got = mg_read(call->conn, into, room);
+		if (got > 0)
+			pl_buf_wrote(body, (size_t)got);
+	} while (got > 0 && body->len <= limit);
+	return got >= 0;
+}
+
+/* False: refused already. */
+static bool accept_expectation(struct pl_http_call *call)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	const char *expect = pl_http_call_header(call, "Expect");
+	if (expect == NULL)
+		return true;
+	if (strcasecmp(expect, "100-continue") == 0)
+		return mg_write(call->conn, go_on, sizeof(go_on) - 1) > 0;
+	refuse(call, 417, NULL, "The only expectation met here is 100-continue.");
+	return false;
+}
+
+/* False: refused already, or the client has left. */
+static bool read_body(struct pl_http_call *call)
+{
+	struct http_worker *worker = call->worker;
+	bool chunked = pl_http_call_header(call, "Transfer-Encoding") != NULL;
+	long long announced = call->info->content_length;
+	size_t limit = body_limit(call);
+
+	reuse(&worker->body);
+	worker->body.max = limit + 1;
+	if (!chunked && announced <= 0)
+		return true;
+	if (!chunked && (unsigned long long)announced > limit) {
+		refuse_large(call);
+		return false;
+	}
+	if (!accept_expectation(call))
+		return false;
+	http_watch_arm(
+		&worker->server->watch, &worker->watched, worker->server->options.body_ms, SHUT_RD);
+	bool whole =
+		chunked ? read_chunks(call, limit) : read_known_length(call, (size_t)announced);
+	bool late = http_watch_disarm(&worker->server->watch, &worker->watched);
+	if (late)
+		refuse(call, 408, NULL, "The body did not arrive in time.");
+	else if (!whole)
+		refuse(call, 400, NULL, "The body ended early, or its chunks are malformed.");
+	else if (worker->body.len > limit)
+		refuse_large(call);
+	return !call->is_answered;
+}
+
+/* ---- one call ----------------------------------------------------------------------------------
+ */
+
+/* The first request of a connection takes a place for it. False: refused. */
+static bool admit(struct pl_http_call *call)
+{
+	struct http_worker *worker = call->worker;
+	struct pl_http_server *server = worker->server;
+	if (worker->watched.is_known) /* written by this thread alone */
+		return true;
+	if (atomic_load(&server->draining)) {
+		refuse(call, 503, "Retry-After: 1\r\n", "This process is shutting down.");
+		return false;
+	}
+	struct sockaddr_in peer = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)call->info->remote_port),
+	};
+	(void)inet_pton(AF_INET, call->info->remote_addr, &peer.sin_addr); /* else 0.0.0.0 */
+	if (http_watch_admit(&server->watch, &worker->watched, &peer))
+		return true;
+	refuse(call, 503, "Retry-After: 1\r\n", "This address has too many connections.");
+	return false;
+}
+
+static void serve(struct pl_http_call *call)
+{
+	const struct pl_http_server_options *options = &call->worker->server->options;
+	if (!admit(call))
+		return;
+	const char *fault = http_precheck(call->info);
+	if (fault != NULL)
+		refuse(call, 400, NULL, fault);
+	else if (read_body(call))
+		options->handler(options->arg, call);
+	if (!call->is_answered)
+		refuse(call, 500, NULL, "The request was not answered.");
+}
+
+static void leave(struct pl_http_server *server)
+{
+	if (atomic_fetch_sub(&server->active, 1) != 1 || !atomic_load(&server->draining))
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	(void)pthread_cond_broadcast(&server->changed);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+int http_begin_request(struct mg_connection *conn)
+{
+	struct http_worker *worker = mg_get_thread_pointer(conn);
+	struct pl_http_call call = {
+		.conn = conn,
+		.info = mg_get_request_info(conn),
+		.worker = worker,
+	};
+	call.is_head = strcmp(call.info->request_method, "HEAD") == 0;
+	(void)atomic_fetch_add(&worker->server->active, 1);
+	serve(&call);
+	if (call.closes || call.unsent > 0)
+		mg_disable_connection_keep_alive(conn);
+	leave(worker->server);
+	return call.status;
+}
+
+/* civetweb could not read the request: its own page would be HTML-free text, ours is a problem. */
+int http_error(struct mg_connection *conn, int status, const char *message)
+{
+	(void)message; /* civetweb's words; they may quote the client */
+	struct mg_request_info none = { .http_version = "1.1" };
+	struct pl_http_call call = {
+		.conn = conn,
+		.info = &none,
+		.worker = mg_get_thread_pointer(conn),
+	};
+	if (status == 413)
+		refuse(&call, 431, NULL, "The request line and headers are too long.");
+	else if (status == 505)
+		refuse(&call, 505, NULL, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+	else
+		refuse(&call, 400, NULL, "This is not an HTTP request that can be read.");
+	return 0;
+}

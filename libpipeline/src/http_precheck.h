@@ -1,0 +1,25 @@
+/*
+ * http_precheck: the framing of a request, judged before a byte of its body is read (RFC 9112).
+ *
+ * civetweb is lax: it stops at 64 headers and at the first line it does not understand, takes the
+ * first of two lengths, reads "2abc" as 2 and any line end as one. Whatever it overlooks becomes
+ * the start of a second request that nobody in front of us has seen. So the lines must follow
+ * each other without a gap, and what frames the body must be there once and in its one spelling.
+ *
+ * Pure     reads the request info and the text it points into: civetweb cuts that text in place,
+ *          so the bytes between the parts tell what it skipped.
+ */
+#ifndef PIPELINE_HTTP_PRECHECK_H
+#define PIPELINE_HTTP_PRECHECK_H
+
+#include <civetweb.h>
+
+#define HTTP_HEADERS_MAX   62          /* civetweb stops at 64 without a word */
+#define HTTP_HEAD_MAX      (15 * 1024) /* bytes of request line and headers */
+#define HTTP_HEAD_BUFFER   (16 * 1024) /* what civetweb reads into: room behind the head's end */
+#define HTTP_LENGTH_DIGITS 8           /* of a Content-Length; every ceiling of ours is smaller */
+
+/* NULL when sound; else a sentence for the client (static), and the connection must be closed. */
+const char *http_precheck(const struct mg_request_info *info);
+
+#endif

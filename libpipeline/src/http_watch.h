@@ -1,0 +1,69 @@
+/*
+ * http_watch: a thread that ends what blocks for too long on the server's connections.
+ *
+ *   thread of the server   arm -> blocking read or write -> disarm: was it cut?
+ *   watch                  sleeps until the earliest deadline; cuts the socket that missed its own
+ *
+ * It also keeps one address from taking every thread with connections that say nothing: while more
+ * are open than one address may have, it counts the process' sockets ten times a second and cuts
+ * the surplus among those that have not sent a request yet.
+ * Threads  every call locks; none blocks for longer than a look through the descriptors.
+ */
+#ifndef PIPELINE_HTTP_WATCH_H
+#define PIPELINE_HTTP_WATCH_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_watched { /* one thread's connection; guarded by the watch's lock */
+	struct http_watched *next;
+	bool is_known; /* has sent a request, has its place */
+	bool is_late;  /* was cut */
+	int how;       /* of shutdown(2) */
+	struct sockaddr_in peer;
+	uint64_t deadline_ms;
+};
+
+struct http_watch {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	unsigned port;
+	unsigned per_address; /* 0: any number */
+	unsigned open;        /* connections on threads now */
+	uint64_t wake_ms;     /* when the watch looks next */
+	bool ends;
+	struct http_watched *first;
+	struct http_socket *found; /* room for one look */
+	size_t found_max;
+};
+
+/* 0, or errno. sockets_max: as many as the server can have open. */
+int http_watch_start(struct http_watch *watch, unsigned per_address, size_t sockets_max);
+/* No thread of the server may be left. */
+void http_watch_stop(struct http_watch *watch);
+void http_watch_set_port(struct http_watch *watch, unsigned port);
+
+void http_watch_add(struct http_watch *watch, struct http_watched *watched);
+void http_watch_remove(struct http_watch *watch, struct http_watched *watched);
+
+void http_watch_opened(struct http_watch *watch);
+/* Its first request; false when its address has as many connections as it may. */
+bool http_watch_admit(
+	struct http_watch *watch, struct http_watched *watched, const struct sockaddr_in *peer);
+void http_watch_closed(struct http_watch *watch, struct http_watched *watched);
+
+void http_watch_arm(struct http_watch *watch, struct http_watched *watched, uint64_t ms, int how);
+bool http_watch_disarm(struct http_watch *watch, struct http_watched *watched);
+
+/* Every socket of the server, the listening ones too. */
+void http_watch_cut_all(struct http_watch *watch);
+
+/* A pthread_cond_t that counts in pl_clock_mono_ms, and the wait on it. */
+void http_cond_init(pthread_cond_t *cond);
+void http_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ms);
+
+#endif
