@@ -2,8 +2,10 @@
  * settings: a table of rows feeds parsing, --help, the start-up log and docs/SETTINGS.md.
  *
  * A value comes from the flag (--host-concurrency 8 or =8), else the environment
- * (HOST_CONCURRENCY), else NAME_FILE for secrets, else the row's default. Every mistake is
- * collected, so that all are named together.
+ * (HOST_CONCURRENCY), else NAME_FILE for secrets, else the row's default. An empty variable counts
+ * as none; an empty flag unsets a text. Every mistake is collected, so that all are named together.
+ *
+ * Secrets  never shown, whole or in part: nor is the user info of a URL within a text.
  */
 #ifndef PIPELINE_SETTINGS_H
 #define PIPELINE_SETTINGS_H
@@ -14,6 +16,7 @@
 #include <stdio.h>
 
 #include "pipeline/backoff.h"
+#include "pipeline/buf.h"
 #include "pipeline/err.h"
 
 enum pl_setting_type {
@@ -22,7 +25,7 @@ enum pl_setting_type {
 	PL_SETTING_NUMBER,   /* min..max */
 	PL_SETTING_DURATION, /* ms, min..max */
 	PL_SETTING_BYTES,    /* "64MiB", "10MB", plain bytes; min..max */
-	PL_SETTING_CHOICE,   /* one of choices, "json|text" */
+	PL_SETTING_CHOICE,   /* one of choices */
 	PL_SETTING_SCHEDULE, /* "5s,30s" */
 };
 
@@ -31,27 +34,40 @@ struct pl_setting {
 	enum pl_setting_type type;
 	const char *fallback; /* the default as a person would write it; NULL: none */
 	uint64_t min, max;    /* of the types with a range; both 0: any */
-	const char *choices;
-	const char *help; /* one sentence */
+	const char *choices;  /* "json|text" */
+	const char *help;     /* one sentence */
 };
 
 /* Rows end with one whose name is NULL. */
 struct pl_settings;
 
-/* tables: NULL-terminated list of row arrays (shared rows first). argv[0] is skipped. Errors go to
- * *errors, one sentence a line (free() it); PL_EINVAL then. --help and --print-settings are the
- * caller's to look for before. */
+/* tables: NULL-terminated list of row arrays (shared rows first); no name twice. argv[0] is
+ * skipped; a flag given twice counts the last time. Errors go to *errors, one sentence a line
+ * (free() it); PL_EINVAL then. --help and --print-settings are the caller's to look for before. */
 PL_MUST_CHECK enum pl_err pl_settings_read(const struct pl_setting *const *tables, int argc,
 	char *const *argv, struct pl_settings **out, char **errors);
 void pl_settings_free(struct pl_settings *settings);
 
-/* By name; asking for a row that is not there, or as another type, is a bug (PL_ASSERT). */
-const char *pl_settings_text(const struct pl_settings *settings, const char *name); /* NULL: unset */
+/* By name; asking for a row that is not there, or as another type, is a bug (PL_ASSERT). What is
+ * returned lives as long as settings. */
+/* TEXT, SECRET, CHOICE; NULL: unset */
+const char *pl_settings_text(const struct pl_settings *settings, const char *name);
+/* NUMBER, DURATION (ms), BYTES; 0 when there is neither value nor default. */
 uint64_t pl_settings_number(const struct pl_settings *settings, const char *name);
-const struct pl_schedule *pl_settings_schedule(const struct pl_settings *settings, const char *name);
+/* CHOICE: which one, from 0. */
+unsigned pl_settings_choice(const struct pl_settings *settings, const char *name);
+/* NULL: unset. */
+const struct pl_schedule *pl_settings_schedule(
+	const struct pl_settings *settings, const char *name);
+/* Did a flag, a variable or a file set it? */
 bool pl_settings_given(const struct pl_settings *settings, const char *name);
 
-/* --help body; markdown: the rows of docs/SETTINGS.md. */
+/* Adds what differs from the defaults as one line for the start-up log, "LEASE=5s PREFETCH=64",
+ * secrets hidden; nothing when nothing differs. */
+PL_MUST_CHECK enum pl_err pl_settings_changes(
+	const struct pl_settings *settings, struct pl_buf *out);
+
+/* --help body; markdown: a table for docs/SETTINGS.md, its heading included. */
 void pl_settings_print(const struct pl_setting *const *tables, FILE *out, bool markdown);
 
 /* The rows every service shares, and the ones both workers share. */

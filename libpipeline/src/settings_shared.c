@@ -1,0 +1,103 @@
+#include "pipeline/settings.h"
+
+#define SECOND_MS 1000ull
+#define HOUR_MS   (60 * 60 * SECOND_MS)
+#define MIB       (1024ull * 1024)
+
+const struct pl_setting pl_settings_shared[] = {
+	{ .name = "REDIS_URL",
+		.type = PL_SETTING_TEXT,
+		.fallback = "redis://127.0.0.1:6379/0",
+		.help = "Where Redis is: redis://, rediss:// or unix:, user and password "
+			"included." },
+	{ .name = "DURABILITY",
+		.type = PL_SETTING_CHOICE,
+		.fallback = "strict",
+		.choices = "strict|relaxed",
+		.help = "strict accepts nothing unless Redis syncs every write to its append-only "
+			"file, "
+			"evicts nothing and is a master; relaxed accepts, and says so in "
+			"/readyz." },
+	{ .name = "SHARDS",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "1",
+		.min = 1,
+		.max = 1,
+		.help = "Into how many parts the queues are divided." },
+	{ .name = "LEASE",
+		.type = PL_SETTING_DURATION,
+		.fallback = "30s",
+		.min = SECOND_MS,
+		.max = HOUR_MS,
+		.help = "How long a worker that falls silent keeps what it holds." },
+	{ .name = "DRAIN_TIMEOUT",
+		.type = PL_SETTING_DURATION,
+		.fallback = "8s",
+		.min = 0,
+		.max = HOUR_MS,
+		.help = "How long a service that was told to end may finish what runs." },
+	{ .name = "ALLOW_NETWORKS",
+		.type = PL_SETTING_TEXT,
+		.help = "Private networks that providers and callbacks may be in, such as "
+			"10.0.0.0/8,::1." },
+	{ .name = "DENY_NETWORKS",
+		.type = PL_SETTING_TEXT,
+		.help = "Networks that are never reached, whatever else is allowed." },
+	{ .name = "ALLOW_HOSTS",
+		.type = PL_SETTING_TEXT,
+		.help = "Names of hosts that are allowed in whatever network they are." },
+	{ .name = "LOG_LEVEL",
+		.type = PL_SETTING_CHOICE,
+		.fallback = "info",
+		.choices = "debug|info|warn|error",
+		.help = "The least level that is logged." },
+	{ .name = "LOG_FORMAT",
+		.type = PL_SETTING_CHOICE,
+		.fallback = "json",
+		.choices = "json|text",
+		.help = "How a line on standard output is written." },
+	{ .name = "METRICS_PORT",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "0",
+		.min = 0,
+		.max = 65535,
+		.help = "The port a worker serves its metrics on; 0 serves none." },
+	{ .name = "TIME_SCALE",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "1",
+		.min = 1,
+		.max = 100000,
+		.help = "For tests: divides schedules, delays, windows and retention; refused "
+			"unless Redis "
+			"is on this machine." },
+	{ .name = NULL },
+};
+
+const struct pl_setting pl_settings_worker[] = {
+	{ .name = "PREFETCH",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "1024",
+		.min = 1,
+		.max = 100000,
+		.help = "Requests that one process has in flight at most." },
+	{ .name = "HOST_CONCURRENCY",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "32",
+		.min = 1,
+		.max = 10000,
+		.help = "Exchanges with one host at a time at most, over all workers of a stage." },
+	{ .name = "BODY_MEMORY",
+		.type = PL_SETTING_BYTES,
+		.fallback = "64MiB",
+		.min = MIB,
+		.max = 1024 * 1024 * MIB,
+		.help = "Memory for bodies in one process at most." },
+	{ .name = "DNS_SERVERS",
+		.type = PL_SETTING_TEXT,
+		.help = "Addresses of the name servers to ask, with commas between; unset: the "
+			"system's." },
+	{ .name = "CA_FILE",
+		.type = PL_SETTING_TEXT,
+		.help = "A file of the certificate authorities to trust; unset: the system's." },
+	{ .name = NULL },
+};
