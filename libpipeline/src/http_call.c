@@ -434,11 +434,10 @@ int http_error(struct mg_connection *conn, int status, const char *message)
 		.info = &none,
 		.worker = mg_get_thread_pointer(conn),
 	};
-	if (status == 413)
-		refuse(&call, 431, NULL, "The request line and headers are too long.");
-	else if (status == 505)
+	if (status == 505)
 		refuse(&call, 505, NULL, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
 	else
-		refuse(&call, 400, NULL, "This is not an HTTP request that can be read.");
+		refuse(&call, 400, NULL,
+			"This is no HTTP request, or its head is longer than 16 KiB.");
 	return 0;
 }
