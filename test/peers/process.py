@@ -9,7 +9,6 @@ import re
 import select
 import signal
 import subprocess
-import time
 
 from . import patience
 
@@ -85,6 +84,11 @@ class Process:
         self.ended = "asked"
         self.signal(signal.SIGTERM)
 
+    def interrupt(self):
+        """As Ctrl-C does."""
+        self.ended = "asked"
+        self.signal(signal.SIGINT)
+
     def stop(self):
         self.signal(signal.SIGSTOP)
 
@@ -144,6 +148,9 @@ class Process:
         """Until so many of its lines are wanted(event): they."""
         found = lambda: [event for event in self.events() if wanted(event)]
         return patience.until(lambda: len(found()) >= count and found(), f"{count} lines of {self.name}")
+
+    def wait_said(self, words):
+        patience.until(lambda: words in self.log(), f"{self.name} to say {words!r}")
 
     def forget(self):
         """Another test begins: what was said before is not its business."""

@@ -64,7 +64,7 @@ class Redis:
         os.makedirs(data, exist_ok=True)
         argv = ["redis-server", os.path.abspath(CONFIG), "--port", "0", "--unixsocket", self.path, "--dir", data]
         for key, value in {"maxmemory": "512mb", **config}.items():
-            argv += [f"--{key.replace('_', '-')}", value]
+            argv += [f"--{key.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
         self.process = Process(name, argv, folder)
 
     def start(self):

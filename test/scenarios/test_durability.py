@@ -1,0 +1,60 @@
+"""Strict: a Redis that could forget is refused, and the refusal says why. Relaxed: used, and said so."""
+import pytest
+
+from peers import patience
+from peers.redis import Redis
+
+FORGETFUL = {  # configuration: a word that the reason must have
+    "no append-only file": ({"appendonly": "no"}, "append"),
+    "fsync now and then": ({"appendfsync": "everysec"}, "appendfsync|always"),
+    "fsync never": ({"appendfsync": "no"}, "appendfsync|always"),
+    "evicts": ({"maxmemory_policy": "allkeys-lru"}, "noeviction|maxmemory-policy"),
+    "hides its configuration": ({"rename_command": ("CONFIG", "")}, "config"),
+}
+
+
+@pytest.fixture
+def forgetful(cast, tmp_path):
+    return lambda config: cast(Redis(str(tmp_path), name="forgetful", **config)).start()
+
+
+@pytest.mark.parametrize("config, words", FORGETFUL.values(), ids=FORGETFUL)
+def test_strict_refuses_it_and_names_why(launch, forgetful, provider, receiver, config, words):
+    pipeline = launch(ready=False, redis=forgetful(config))
+    patience.until(lambda: pipeline.says("/readyz", 503) and named(pipeline.get("/readyz"), words), lambda: pipeline.get("/readyz"))
+    reply = pipeline.call("POST", "/", {"provider": provider.url(), "callbackUrl": receiver.url()})
+    assert reply.status == 503 and reply.headers["Retry-After"] and named(reply, words), reply
+    assert pipeline.get("/healthz").status == 200
+
+
+def named(reply, words):
+    return any(word in reply.body.decode().lower() for word in words.lower().split("|"))
+
+
+@pytest.mark.parametrize("config, words", FORGETFUL.values(), ids=FORGETFUL)
+def test_relaxed_accepts_and_says_so(launch, forgetful, provider, receiver, config, words):
+    pipeline = launch(redis=forgetful(config), DURABILITY="relaxed")
+    reply = pipeline.get("/readyz")
+    assert reply.status == 200 and named(reply, words), reply
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+
+
+def test_a_replica_is_refused(launch, redis):
+    pipeline = launch(redis=redis)
+    redis.call("REPLICAOF", "127.0.0.1", "9")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    patience.until(lambda: pipeline.says("/readyz", 503), "the api to notice")
+    assert named(pipeline.get("/readyz"), "master|replica")
+    redis.call("REPLICAOF", "NO", "ONE")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    patience.until(pipeline.ready, "the api to accept its master again")
+
+
+def test_a_redis_that_becomes_forgetful_is_noticed_at_the_next_connection(launch, redis):
+    pipeline = launch(redis=redis)
+    redis.call("CONFIG", "SET", "appendfsync", "everysec")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    patience.until(lambda: pipeline.says("/readyz", 503), "the api to notice")
+    redis.call("CONFIG", "SET", "appendfsync", "always")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    patience.until(pipeline.ready, "the api to accept it again")

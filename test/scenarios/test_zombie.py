@@ -1,0 +1,80 @@
+"""A worker that slept longer than its lease wakes to a world that went on, and changes nothing in it."""
+import time
+
+from peers import patience
+from peers.web import Answer, Gate
+
+
+def test_a_consumer_that_wakes_too_late_changes_nothing(launch, provider, receiver):
+    pipeline, gate = launch(LEASE="1s"), Gate()
+    provider.answers(Answer(body=b'"late"', hold=gate), {"first": 1})
+    request = pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    sleeper = pipeline.consumer
+    sleeper.stop()
+    pipeline.hire("consumer").start()
+    pipeline.wait(request, "delivered")
+    before = pipeline.record(request), pipeline.logs(request)
+    gate.open()
+    sleeper.cont()
+    sleeper.wait_said("stale")
+    works_again(pipeline, provider, receiver, sleeper)
+    assert (pipeline.record(request), pipeline.logs(request)) == before
+    assert [seen.json["data"] for seen in receiver.requests if seen.id == request] == [{"first": 1}]
+    assert [(one["stage"], one["n"]) for one in before[0]["attempts"]] == [("fetch", 1), ("deliver", 1)]
+
+
+def test_a_responder_that_wakes_too_late_changes_nothing(launch, provider, receiver):
+    pipeline, gate = launch(LEASE="1s"), Gate()
+    receiver.answers(Answer(500, hold=gate), 200)
+    request = pipeline.post(provider.url(), receiver.url())
+    receiver.holds(1)
+    sleeper = pipeline.responder
+    sleeper.stop()
+    pipeline.hire("responder").start()
+    pipeline.wait(request, "delivered")
+    before = pipeline.record(request), pipeline.logs(request)
+    gate.open()
+    sleeper.cont()
+    sleeper.wait_said("stale")
+    works_again(pipeline, provider, receiver, sleeper)
+    assert (pipeline.record(request), pipeline.logs(request)) == before
+    assert len([seen for seen in receiver.requests if seen.id == request]) == 2
+
+
+def test_a_failure_found_too_late_fails_nothing(launch, provider, receiver):
+    pipeline, gate = launch(LEASE="1s"), Gate()
+    provider.answers(Answer(404, hold=gate), {"found": 1})
+    request = pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    sleeper = pipeline.consumer
+    sleeper.stop()
+    pipeline.hire("consumer").start()
+    pipeline.wait(request, "delivered")
+    gate.open()
+    sleeper.cont()
+    sleeper.wait_said("stale")
+    assert pipeline.state(request) == "delivered"
+
+
+def test_a_nap_shorter_than_the_lease_costs_nothing(launch, provider, receiver):
+    pipeline, gate = launch(LEASE="20s"), Gate()
+    provider.answers(Answer(hold=gate))
+    request = pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    pipeline.consumer.stop()
+    gate.open()
+    patience.until(lambda: provider.busy == 0, "the provider to have answered")
+    pipeline.consumer.cont()
+    pipeline.wait(request, "delivered")
+    assert len(provider.requests) == len(receiver.requests) == 1
+
+
+def works_again(pipeline, provider, receiver, worker):
+    """The others gone, the one that slept serves alone."""
+    for other in pipeline.consumers if worker in pipeline.consumers else pipeline.responders:
+        if other is not worker:
+            assert other.end() == 0
+    begun = time.monotonic()
+    pipeline.wait(pipeline.post(provider.url("/again"), receiver.url("/again")), "delivered")
+    assert time.monotonic() - begun < 5 * patience.STRETCH
