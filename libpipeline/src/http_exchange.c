@@ -1,0 +1,566 @@
+/*
+ * One exchange, step by step:
+ *
+ *   begin -> first_hop -> hop_begin -> resolved -> dial -> (curl) -> curl_done -> finish
+ *                            ^                                          |
+ *                            '---------------- follow -----------------'
+ *
+ * Handles are pooled without curl_easy_reset: what never varies is set once in set_for_life, and
+ * set_for_hop sets everything that does vary, each time, so nothing of one exchange can reach the
+ * next. There are no credentials, cookies or certificates of clients in a handle at all.
+ */
+#include <arpa/inet.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "http_private.h"
+#include "pipeline/mem.h"
+
+/* Each exchange brings the addresses it was judged by and curl reads them at once, so its cache
+ * needs no memory; two seconds, since it counts in whole ones. */
+#define DNS_CACHE_S 2L
+/* Servers commonly close what rests for 60 s; a request must not meet that close. */
+#define CONNECTION_REST_S 50L
+
+static void finish(struct pl_http_exchange *x, enum pl_fault fault, const char *text);
+static void dial(struct pl_http_exchange *x);
+
+/* Time: one timer per exchange, set for the earliest it could be needed and looked at again
+ * then, so that moving bytes cost it nothing. */
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct pl_http_exchange *x)
+{
+	uint64_t now = uv_now(x->http->loop), at = UINT64_MAX;
+	if (x->options.total_ms > 0)
+		at = x->started_ms + x->options.total_ms;
+	if (x->options.idle_ms > 0 && !x->paused) {
+		uint64_t idle_at = (x->active_ms > 0 ? x->active_ms : now) + x->options.idle_ms;
+		at = idle_at < at ? idle_at : at;
+	}
+	x->timer_at_ms = at;
+	if (at == UINT64_MAX)
+		uv_timer_stop(&x->timer);
+	else
+		uv_timer_start(&x->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct pl_http_exchange *x = timer->data;
+	const struct pl_http_options *options = &x->options;
+	uint64_t now = uv_now(x->http->loop);
+	if (options->total_ms > 0 && now >= x->started_ms + options->total_ms)
+		finish(x, PL_FAULT_TIMEOUT_TOTAL, NULL);
+	else if (options->idle_ms > 0 && x->active_ms > 0 && !x->paused &&
+		 now >= x->active_ms + options->idle_ms)
+		finish(x, PL_FAULT_TIMEOUT_IDLE, NULL);
+	else
+		arm_timer(x);
+}
+
+void http_exchange_active(struct pl_http_exchange *x)
+{
+	if (x->active_ms > 0)
+		x->active_ms = uv_now(x->http->loop);
+}
+
+/* The request goes out: from now on silence counts. */
+static void talk(struct pl_http_exchange *x)
+{
+	x->active_ms = uv_now(x->http->loop);
+	if (x->options.idle_ms > 0 && x->timer_at_ms > x->active_ms + x->options.idle_ms)
+		arm_timer(x);
+}
+
+/* The address policy, asked three times: for all answers, at the socket, before each request. */
+
+static bool allowed(const struct pl_http_exchange *x, const struct sockaddr *address)
+{
+	const char *name = x->is_literal ? NULL : pl_url_host(x->url);
+	return pl_netpolicy_judge(x->http->policy, address, name, NULL) == PL_OK;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)purpose;
+	struct pl_http_exchange *x = arg;
+	if (!allowed(x, &address->addr)) {
+		x->fault = PL_FAULT_ADDRESS_BLOCKED;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static bool read_address(const char *ip, int port, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return true;
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	return inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1;
+}
+
+static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+	(void)local_ip;
+	(void)local_port;
+	struct pl_http_exchange *x = arg;
+	struct sockaddr_storage peer;
+	if (!read_address(peer_ip, peer_port, &peer) || !allowed(x, (struct sockaddr *)&peer)) {
+		x->fault = PL_FAULT_ADDRESS_BLOCKED;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	talk(x);
+	return CURL_PREREQFUNC_OK;
+}
+
+/* Curl looks for its own answer only where our pin did not reach it, and must not have one. */
+static int before_resolve(void *resolver, void *reserved, void *arg)
+{
+	(void)resolver;
+	(void)reserved;
+	const struct pl_http_exchange *x = arg;
+	return x->is_literal ? 0 : 1;
+}
+
+/* What curl is told. */
+
+static void set_for_life(struct pl_http_exchange *x)
+{
+	CURL *easy = x->easy;
+	const struct pl_http *http = x->http;
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)x);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else http_proxy would hide every address */
+	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_REST_S);
+	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (http->ca_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+	/* With a folder of authorities curl would read them all for every handshake. */
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
+	/* A connection outlives the exchange that opened it: the engine closes it. */
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_loop_close_socket);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, x->http);
+	curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
+	curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, x);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, x);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_answer_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_answer_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+}
+
+static void set_method(struct pl_http_exchange *x)
+{
+	bool post = strcmp(x->method, "POST") == 0;
+	bool head = strcmp(x->method, "HEAD") == 0;
+	if (x->with_body || post || strcmp(x->method, "PUT") == 0 ||
+		strcmp(x->method, "PATCH") == 0) {
+		curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->with_body ? x->options.body : "");
+		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+			(curl_off_t)(x->with_body ? x->options.body_len : 0));
+	} else {
+		curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L); /* also undoes NOBODY */
+		if (head)
+			curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+		post = head || strcmp(x->method, "GET") == 0;
+	}
+	curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, post ? NULL : x->method);
+}
+
+static bool is_sendable(const struct pl_http_header *header)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+				    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	size_t len = strlen(header->name);
+	return len > 0 && strspn(header->name, token) == len &&
+	       header->value[strcspn(header->value, "\r\n")] == '\0';
+}
+
+static bool is_sent(const struct pl_http_exchange *x, const struct pl_http_header *header)
+{
+	if (strcasecmp(header->name, "Expect") == 0) /* curl would not wait for the answer to it */
+		return false;
+	if (x->options.identity && strcasecmp(header->name, "Accept-Encoding") == 0)
+		return false;
+	return x->with_body || x->options.body == NULL ||
+	       strncasecmp(header->name, "Content-", 8) != 0;
+}
+
+static void add_node(struct pl_http_exchange *x, size_t *count, char *line)
+{
+	struct curl_slist *node = &x->nodes[*count];
+	*node = (struct curl_slist) { .data = line };
+	if (*count > 0)
+		x->nodes[*count - 1].next = node;
+	(*count)++;
+}
+
+/* One line, NUL included, where the room was reserved before. */
+static char *add_line(struct pl_buf *lines, const struct pl_http_header *header)
+{
+	char *line = lines->data + lines->len;
+	/* "Name:" with nothing behind would make curl drop the header; ';' means an empty one. */
+	bool empty = header->value[strspn(header->value, " \t")] == '\0';
+	enum pl_err err = empty ? pl_buf_format(lines, "%s;", header->name)
+				: pl_buf_format(lines, "%s: %s", header->name, header->value);
+	PL_ASSERT(err == PL_OK && pl_buf_add(lines, "", 1) == PL_OK);
+	return line;
+}
+
+static bool set_headers(struct pl_http_exchange *x)
+{
+	static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
+	static char identity[] = "Accept-Encoding: identity";
+	const struct pl_http_options *options = &x->options;
+	size_t own = x->own_words ? options->headers_count : 0, bytes = 1, count = 0;
+	bool typed = false;
+	for (size_t i = 0; i < own; i++) {
+		if (!is_sendable(&options->headers[i]))
+			return false;
+		bytes += strlen(options->headers[i].name) + strlen(options->headers[i].value) + 4;
+	}
+	pl_buf_clear(&x->lines);
+	if (pl_buf_reserve(&x->lines, bytes) == NULL)
+		return false;
+	if (own + 3 > x->nodes_room) {
+		x->nodes_room = own + 3;
+		x->nodes = pl_realloc(x->nodes, x->nodes_room * sizeof(*x->nodes));
+	}
+	for (size_t i = 0; i < own; i++) {
+		if (!is_sent(x, &options->headers[i]))
+			continue;
+		typed = typed || strcasecmp(options->headers[i].name, "Content-Type") == 0;
+		add_node(x, &count, add_line(&x->lines, &options->headers[i]));
+	}
+	if (!typed)
+		add_node(x, &count, no_type); /* curl's own guess would be a form */
+	add_node(x, &count, no_expect);       /* a second trip for nothing */
+	if (options->identity)
+		add_node(x, &count, identity);
+	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->nodes);
+	return true;
+}
+
+static bool set_for_hop(struct pl_http_exchange *x)
+{
+	curl_easy_setopt(x->easy, CURLOPT_CURLU, pl_url_handle(x->url));
+	curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->is_literal ? NULL : &x->pin_node);
+	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)x->options.connect_ms);
+	if (x->identity != x->options.identity) {
+		x->identity = x->options.identity;
+		curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, x->identity ? NULL : "");
+	}
+	set_method(x);
+	return set_headers(x);
+}
+
+/* The steps. */
+
+static void hop_begin(struct pl_http_exchange *x);
+
+void http_exchange_begin(struct pl_http_exchange *x, const struct pl_http_options *options)
+{
+	x->options = *options;
+	x->answer = (struct pl_http_answer) { .content_length = -1 };
+	x->started_ms = uv_now(x->http->loop);
+	x->cut = PL_FAULT_NONE;
+	x->resumed = false;
+	x->step = HTTP_STARTED;
+	x->method = options->method;
+	x->own_words = true;
+	x->with_body = options->body != NULL && strcmp(options->method, "HEAD") != 0;
+	x->active_ms = 0;
+	x->paused = false;
+	arm_timer(x);
+}
+
+static void first_hop(struct pl_http_exchange *x)
+{
+	const char *why = NULL;
+	char text[sizeof(x->answer.message)];
+	const char *url = x->options.url;
+	if (pl_url_parse(url, strlen(url), &x->url, &why) == PL_OK) {
+		hop_begin(x);
+		return;
+	}
+	snprintf(text, sizeof(text), "the URL %s", why);
+	finish(x, PL_FAULT_ADDRESS_BLOCKED, text);
+}
+
+static enum pl_fault lookup_fault(enum pl_err err, const char **text)
+{
+	if (err == PL_ECLOSED)
+		return PL_FAULT_CANCELLED;
+	*text = err == PL_ENOTFOUND  ? "the name does not exist"
+		: err == PL_ETIMEOUT ? "no name server answered in time"
+		: err == PL_ELIMIT   ? "the name has more addresses than can be judged"
+				     : "no name server could answer";
+	return PL_FAULT_DNS;
+}
+
+/* "+": forgotten by itself after DNS_CACHE_S. A pin replaces the name's older one in curl's
+ * cache, and curl reads it in the same call, so an exchange dials only what was judged for it. */
+static void pin(struct pl_http_exchange *x, const struct sockaddr_storage *addresses, size_t count)
+{
+	int len = snprintf(
+		x->pin, sizeof(x->pin), "+%s:%u:", pl_url_host(x->url), pl_url_port(x->url));
+	for (size_t i = 0; i < count; i++) {
+		char ip[INET6_ADDRSTRLEN];
+		const void *binary = &((const struct sockaddr_in *)&addresses[i])->sin_addr;
+		bool v6 = addresses[i].ss_family == AF_INET6;
+		if (v6)
+			binary = &((const struct sockaddr_in6 *)&addresses[i])->sin6_addr;
+		PL_ASSERT(inet_ntop(addresses[i].ss_family, binary, ip, sizeof(ip)) != NULL);
+		len += snprintf(x->pin + len, sizeof(x->pin) - (size_t)len, v6 ? "%s[%s]" : "%s%s",
+			i > 0 ? "," : "", ip);
+		PL_ASSERT((size_t)len < sizeof(x->pin));
+	}
+	x->pin_node = (struct curl_slist) { .data = x->pin };
+}
+
+static void on_resolved(
+	void *arg, enum pl_err err, const struct sockaddr_storage *addresses, size_t count)
+{
+	struct pl_http_exchange *x = arg;
+	x->lookup = NULL;
+	if (err != PL_OK) {
+		const char *text = NULL;
+		enum pl_fault fault = lookup_fault(err, &text);
+		finish(x, fault, text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (allowed(x, (const struct sockaddr *)&addresses[i]))
+			continue;
+		finish(x, PL_FAULT_ADDRESS_BLOCKED, NULL);
+		return;
+	}
+	pin(x, addresses, count);
+	dial(x);
+}
+
+static void hop_begin(struct pl_http_exchange *x)
+{
+	struct sockaddr_storage literal;
+	http_answer_reset(x);
+	x->is_literal = pl_url_literal(x->url, &literal);
+	if (!x->is_literal) {
+		x->step = HTTP_RESOLVING;
+		x->lookup = pl_resolver_find(x->http->resolver, pl_url_host(x->url),
+			(uint16_t)pl_url_port(x->url), on_resolved, x);
+	} else if (allowed(x, (struct sockaddr *)&literal)) {
+		dial(x);
+	} else {
+		finish(x, PL_FAULT_ADDRESS_BLOCKED, NULL);
+	}
+}
+
+static void dial(struct pl_http_exchange *x)
+{
+	if (!set_for_hop(x)) {
+		finish(x, PL_FAULT_ADDRESS_BLOCKED, "a header of the request cannot be sent");
+		return;
+	}
+	x->step = HTTP_CURL;
+	CURLMcode code = curl_multi_add_handle(x->http->multi, x->easy);
+	PL_ASSERT(code == CURLM_OK);
+}
+
+static void leave_curl(struct pl_http_exchange *x)
+{
+	curl_off_t sent = 0;
+	curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	x->answer.sent_whole =
+		x->active_ms > 0 && (!x->with_body || (uint64_t)sent >= x->options.body_len);
+	curl_multi_remove_handle(x->http->multi, x->easy);
+	x->step = HTTP_STARTED;
+	x->active_ms = 0;
+}
+
+/* Which words go along to the next hop; NULL, or why it must not be taken. */
+static const char *redirect_words(struct pl_http_exchange *x, const struct pl_url *target)
+{
+	int status = x->answer.status;
+	bool get = strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
+	bool same_origin = pl_url_same_origin(x->url, target);
+	if (pl_url_is_https(x->url) && !pl_url_is_https(target))
+		return "a redirect from https to http is not followed";
+	if ((status == 301 || status == 302) && !get)
+		return "a redirect with this status is followed for GET only";
+	if (status == 303) {
+		x->method = strcmp(x->method, "HEAD") == 0 ? "HEAD" : "GET";
+		x->with_body = false;
+	}
+	if (!same_origin && x->with_body)
+		return "a redirect does not take a body to another origin";
+	x->own_words = x->own_words && same_origin;
+	return NULL;
+}
+
+static void follow(struct pl_http_exchange *x)
+{
+	struct pl_url *target = NULL;
+	const char *why = NULL;
+	char text[sizeof(x->answer.message)];
+	if (x->answer.redirects >= x->options.redirects_max) {
+		finish(x, PL_FAULT_REDIRECT, "too many redirects");
+		return;
+	}
+	if (x->location.len == 0) {
+		finish(x, PL_FAULT_REDIRECT, "a redirect without a usable Location");
+		return;
+	}
+	if (pl_url_resolve(x->url, x->location.data, &target, &why) != PL_OK) {
+		snprintf(text, sizeof(text), "the redirect's target %s", why);
+		finish(x, PL_FAULT_REDIRECT, text);
+		return;
+	}
+	why = redirect_words(x, target);
+	if (why != NULL) {
+		pl_url_free(target);
+		finish(x, PL_FAULT_REDIRECT, why);
+		return;
+	}
+	pl_url_free(x->url);
+	x->url = target;
+	x->answer.redirects++;
+	hop_begin(x);
+}
+
+static const char *certificate_text(const struct pl_http_exchange *x, char *text, size_t size)
+{
+	long verdict = X509_V_OK;
+	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	if (verdict == X509_V_OK)
+		return "the certificate is not for this name";
+	snprintf(text, size, "the certificate does not verify: %s",
+		X509_verify_cert_error_string(verdict));
+	return text;
+}
+
+void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
+{
+	char text[sizeof(x->answer.message)];
+	leave_curl(x);
+	if (x->cut != PL_FAULT_NONE)
+		finish(x, x->cut, NULL);
+	else if (x->fault != PL_FAULT_NONE)
+		finish(x, x->fault, x->fault_text);
+	else if (x->following)
+		follow(x);
+	else if (code == CURLE_OK || x->stopped)
+		finish(x, PL_FAULT_NONE, NULL);
+	else if (code == CURLE_PEER_FAILED_VERIFICATION)
+		finish(x, PL_FAULT_TLS, certificate_text(x, text, sizeof(text)));
+	else
+		finish(x, http_fault_of(code), NULL);
+}
+
+static void resume(struct pl_http_exchange *x)
+{
+	x->resumed = false;
+	x->held = false;
+	if (!x->paused)
+		return;
+	x->paused = false;
+	if (x->active_ms > 0)
+		x->active_ms = uv_now(x->http->loop);
+	arm_timer(x);
+	if (!x->curl_paused)
+		return;
+	x->curl_paused = false;
+	CURLcode code = curl_easy_pause(x->easy, CURLPAUSE_CONT);
+	if (code != CURLE_OK) /* a callback gave up on the kept bytes; curl sends no message */
+		http_exchange_curl_done(x, code);
+}
+
+void http_exchange_wake(struct pl_http_exchange *x)
+{
+	if (x->cut != PL_FAULT_NONE)
+		finish(x, x->cut, NULL);
+	else if (x->step == HTTP_STARTED)
+		first_hop(x);
+	else if (x->resumed)
+		resume(x);
+}
+
+static void finish(struct pl_http_exchange *x, enum pl_fault fault, const char *text)
+{
+	if (x->step == HTTP_CURL)
+		leave_curl(x);
+	if (x->lookup != NULL)
+		pl_resolver_cancel(x->lookup);
+	x->lookup = NULL;
+	uv_timer_stop(&x->timer);
+	pl_url_free(x->url);
+	x->url = NULL;
+	if (fault != PL_FAULT_NONE && text == NULL)
+		text = http_fault_text(fault);
+	x->answer.fault = fault;
+	snprintf(x->answer.message, sizeof(x->answer.message), "%s", text != NULL ? text : "");
+	x->answer.ms = uv_now(x->http->loop) - x->started_ms;
+	http_leave(x);
+	x->options.on_done(x->options.arg, &x->answer);
+	http_pool(x);
+}
+
+/* Life. */
+
+struct pl_http_exchange *http_exchange_new(struct pl_http *http)
+{
+	struct pl_http_exchange *x = pl_calloc(1, sizeof(*x));
+	x->http = http;
+	x->easy = curl_easy_init();
+	PL_ASSERT(x->easy != NULL); /* only out of memory */
+	uv_timer_init(http->loop, &x->timer);
+	x->timer.data = x;
+	http->handles++;
+	pl_buf_init(&x->lines, PL_HTTP_REQUEST_HEADERS_MAX);
+	pl_buf_init(&x->location, PL_URL_MAX);
+	set_for_life(x);
+	return x;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct pl_http_exchange *x = handle->data;
+	struct pl_http *http = x->http;
+	pl_buf_fini(&x->lines);
+	pl_buf_fini(&x->location);
+	free(x->nodes);
+	free(x);
+	http_handle_gone(http);
+}
+
+void http_exchange_free(struct pl_http_exchange *x)
+{
+	curl_easy_cleanup(x->easy);
+	uv_close((uv_handle_t *)&x->timer, on_timer_closed);
+}
