@@ -1,0 +1,329 @@
+/*
+ * One fetch is a chain of steps:
+ *
+ *   begin -> asking -> [reading <-> storing a chunk] -> ended -> settled
+ *
+ * A body of up to PL_DATA_INLINE_MAX travels inside the record; a larger one goes to Redis in
+ * chunks while it arrives, and settle commits them. At most one chunk per fetch is under way; the
+ * provider is paused meanwhile. Body memory: each fetch with a body has taken what its buffer may
+ * grow to; when the process has none left for a full chunk, small chunks are stored instead, so
+ * that nobody waits for somebody who waits.
+ */
+#include "fetch.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pipeline/clock.h"
+#include "pipeline/json.h"
+#include "pipeline/log.h"
+#include "pipeline/mem.h"
+#include "pipeline/text.h"
+#include "verdict.h"
+
+#define CONNECT_MS    5000
+#define IDLE_MS       60000
+#define REDIRECTS_MAX 5
+#define TOKEN_SIZE    17
+#define ROOM_SMALL    PL_DATA_INLINE_MAX
+#define ROOM_LARGE    PL_CHUNK_MAX
+
+const struct pl_setting fetch_settings[] = {
+	{ .name = "FETCH_TIMEOUT",
+		.type = PL_SETTING_DURATION,
+		.fallback = "10m",
+		.min = 1,
+		.max = PL_TIMEOUT_MAX_MS,
+		.help = "How long one fetch may take, body and redirects included." },
+	{ .name = "FETCH_SCHEDULE",
+		.type = PL_SETTING_SCHEDULE,
+		.fallback = "5s,30s,2m,10m,30m,1h",
+		.help = "The waits before each further fetch." },
+	{ .name = "DATA_MAX",
+		.type = PL_SETTING_BYTES,
+		.fallback = "8MiB",
+		.min = 1,
+		.max = 1024ull * 1024 * 1024,
+		.help = "The largest body that is fetched, decoded." },
+	{ .name = NULL },
+};
+
+struct fetcher { /* the consumer's state */
+	struct pl_worker *worker;
+	uint64_t data_max;
+};
+
+struct fetch {
+	struct fetcher *fetcher;
+	struct pl_job *job;
+	struct pl_http_exchange *exchange; /* NULL before it began and after it ended */
+	struct pl_memory_wait memory;
+	size_t taken;       /* body memory that is ours */
+	struct pl_buf body; /* what is not stored yet; at most `taken` bytes */
+	uint64_t bytes;     /* in all */
+	struct pl_json_check json;
+	struct pl_utf8_check utf8;
+	EVP_MD_CTX *sha256; /* NULL until the first chunk */
+	char token[TOKEN_SIZE];
+	unsigned chunks;
+	bool storing;    /* a chunk is under way */
+	bool ended;      /* the answer was seen */
+	bool lost_chunk; /* Redis did not take one: no verdict, no attempt */
+	struct pl_verdict verdict;
+	char message[PL_EVENT_MESSAGE_MAX];
+	char content_type[256];
+};
+
+static const char CLOSE_NOTE[] = "ended by close: its length can't be checked";
+
+/* "application/json", "application/…+json" or no type at all, parameters aside. */
+static bool says_json(const char *content_type)
+{
+	size_t len = strcspn(content_type, "; \t");
+	return len == 0 || (len == 16 && strncasecmp(content_type, "application/json", len) == 0) ||
+	       (len > 5 && strncasecmp(content_type + len - 5, "+json", 5) == 0);
+}
+
+static void *fetch_open(struct pl_worker *worker, const struct pl_settings *settings)
+{
+	struct fetcher *fetcher = pl_alloc(sizeof *fetcher);
+	*fetcher = (struct fetcher) { worker, pl_settings_number(settings, "DATA_MAX") };
+	return fetcher;
+}
+
+static void fetch_free(struct fetch *fetch)
+{
+	struct pl_worker *worker = fetch->fetcher->worker;
+	pl_worker_memory_unwait(worker, &fetch->memory);
+	if (fetch->taken > 0)
+		pl_worker_memory_give(worker, fetch->taken);
+	EVP_MD_CTX_free(fetch->sha256);
+	pl_buf_fini(&fetch->body);
+	free(fetch);
+}
+
+static void settle(struct fetch *fetch, const struct pl_verdict *verdict)
+{
+	struct pl_job *job = fetch->job;
+	pl_job_settle(job, verdict);
+	fetch_free(fetch);
+}
+
+static void step_on(struct fetch *fetch);
+
+/* ---- storing ---- */
+
+static void on_stored(void *arg, enum pl_err err, const char *why)
+{
+	struct fetch *fetch = arg;
+	fetch->storing = false;
+	if (err != PL_OK) {
+		const struct pl_log_about about = { .request_id = fetch->job->id,
+			.stage = "fetch" };
+		pl_log(PL_LOG_WARN, &about, "chunk_lost", "%s", why);
+		fetch->lost_chunk = true;
+		if (fetch->exchange != NULL)
+			pl_http_cut(fetch->exchange, PL_FAULT_CANCELLED);
+	}
+	step_on(fetch);
+}
+
+static void hash(struct fetch *fetch, const char *data, size_t len)
+{
+	if (fetch->sha256 == NULL) {
+		fetch->sha256 = EVP_MD_CTX_new();
+		PL_ASSERT(fetch->sha256 != NULL &&
+			  EVP_DigestInit_ex(fetch->sha256, EVP_sha256(), NULL) == 1);
+	}
+	int hashed = EVP_DigestUpdate(fetch->sha256, data, len);
+	PL_ASSERT(hashed == 1);
+}
+
+static void name_chunks(struct fetch *fetch)
+{
+	unsigned char random[(TOKEN_SIZE - 1) / 2];
+	int got = uv_random(NULL, NULL, random, sizeof random, 0, NULL);
+	PL_ASSERT(got == 0);
+	pl_hex(random, sizeof random, fetch->token);
+}
+
+static void store_chunk(struct fetch *fetch)
+{
+	if (fetch->chunks == 0)
+		name_chunks(fetch);
+	hash(fetch, fetch->body.data, fetch->body.len);
+	fetch->storing = true;
+	pl_queue_chunk_put(pl_worker_queue(fetch->fetcher->worker), fetch->job->id, fetch->token,
+		fetch->chunks++, fetch->body.data, fetch->body.len, on_stored, fetch);
+	pl_buf_clear(&fetch->body);
+}
+
+/* ---- reading ---- */
+
+static void on_memory(struct pl_memory_wait *wait)
+{
+	struct fetch *fetch = (struct fetch *)((char *)wait - offsetof(struct fetch, memory));
+	fetch->taken = wait->bytes;
+	step_on(fetch);
+}
+
+/* May the buffer hold len more bytes? It grows once, as far as there is body memory. */
+static bool has_room(struct fetch *fetch, size_t len)
+{
+	if (fetch->body.len + len > fetch->taken && fetch->taken == ROOM_SMALL &&
+		pl_worker_memory_take(fetch->fetcher->worker, ROOM_LARGE - ROOM_SMALL))
+		fetch->taken = ROOM_LARGE;
+	return fetch->body.len + len <= fetch->taken;
+}
+
+static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
+{
+	struct fetch *fetch = arg;
+	struct pl_worker *worker = fetch->fetcher->worker;
+	if (fetch->taken == 0 && !pl_worker_memory_take(worker, ROOM_SMALL)) {
+		if (!fetch->memory.waits)
+			pl_worker_memory_wait(worker, &fetch->memory, ROOM_SMALL, on_memory);
+		return PL_HTTP_PAUSE;
+	}
+	if (fetch->taken == 0)
+		fetch->taken = ROOM_SMALL;
+	if (!has_room(fetch, len)) {
+		if (fetch->storing)
+			return PL_HTTP_PAUSE; /* on_stored resumes */
+		if (fetch->body.len > 0)
+			store_chunk(fetch);
+	}
+	enum pl_err err = pl_buf_add(&fetch->body, data, len);
+	PL_ASSERT(err == PL_OK); /* curl hands over 16 KiB at most, the ceiling is ROOM_LARGE */
+	pl_json_check_feed(&fetch->json, data, len);
+	pl_utf8_check_feed(&fetch->utf8, data, len);
+	fetch->bytes += len;
+	return PL_HTTP_GO;
+}
+
+/* ---- ending ---- */
+
+/* SPEC's rule for what a callback receives: JSON unchanged, else text, else base64. */
+static enum pl_data_kind kind_of(struct fetch *fetch)
+{
+	if (fetch->bytes == 0)
+		return PL_DATA_EMPTY;
+	if (says_json(fetch->content_type) && pl_json_check_finish(&fetch->json))
+		return PL_DATA_JSON;
+	return pl_utf8_check_finish(&fetch->utf8) ? PL_DATA_TEXT : PL_DATA_BINARY;
+}
+
+static void settle_done(struct fetch *fetch)
+{
+	char sha256[2 * EVP_MAX_MD_SIZE + 1] = "";
+	if (fetch->chunks > 0) {
+		unsigned char digest[EVP_MAX_MD_SIZE];
+		unsigned len;
+		int hashed = EVP_DigestFinal_ex(fetch->sha256, digest, &len);
+		PL_ASSERT(hashed == 1);
+		pl_hex(digest, len, sha256);
+	}
+	const struct pl_data data = {
+		.kind = kind_of(fetch),
+		.bytes = fetch->bytes,
+		.status = fetch->verdict.status,
+		.content_type = fetch->content_type,
+		.inline_bytes = fetch->body.data,
+		.chunks = fetch->chunks,
+		.token = fetch->token,
+		.sha256 = sha256,
+	};
+	fetch->verdict.data = &data;
+	settle(fetch, &fetch->verdict);
+}
+
+/* The one place that decides what comes next, once something has happened. */
+static void step_on(struct fetch *fetch)
+{
+	if (fetch->storing)
+		return;
+	if (!fetch->ended) {
+		if (fetch->exchange != NULL && !fetch->lost_chunk)
+			pl_http_resume(fetch->exchange);
+		return;
+	}
+	if (fetch->lost_chunk) {
+		settle(fetch, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+	} else if (fetch->verdict.kind != PL_VERDICT_DONE) {
+		settle(fetch, &fetch->verdict);
+	} else if (fetch->body.len > 0 &&
+		   (fetch->chunks > 0 || fetch->bytes > PL_DATA_INLINE_MAX)) {
+		store_chunk(fetch);
+	} else {
+		settle_done(fetch);
+	}
+}
+
+static void on_done(void *arg, const struct pl_http_answer *answer)
+{
+	struct fetch *fetch = arg;
+	fetch->exchange = NULL;
+	fetch->ended = true;
+	pl_worker_memory_unwait(fetch->fetcher->worker, &fetch->memory);
+	fetch->verdict = fetch_verdict(answer, pl_clock_wall_ms());
+	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
+	memcpy(fetch->message, answer->message, sizeof fetch->message);
+	if (answer->ended_by_close && fetch->message[0] == '\0')
+		memcpy(fetch->message, CLOSE_NOTE, sizeof CLOSE_NOTE);
+	fetch->verdict.message = fetch->message;
+	step_on(fetch);
+}
+
+/* ---- beginning ---- */
+
+static void fetch_begin(void *state, struct pl_job *job)
+{
+	struct fetcher *fetcher = state;
+	const struct pl_request *request = &job->record->request;
+	const struct pl_stage_options *own = &request->stage[PL_STAGE_FETCH];
+	struct fetch *fetch = pl_calloc(1, sizeof *fetch);
+	fetch->fetcher = fetcher;
+	fetch->job = job;
+	job->own = fetch;
+	pl_buf_init(&fetch->body, ROOM_LARGE);
+	pl_json_check_init(&fetch->json);
+	pl_utf8_check_init(&fetch->utf8);
+	const struct pl_http_options options = {
+		.method = own->method != NULL ? own->method : "GET",
+		.url = request->provider,
+		.headers = own->headers,
+		.headers_count = own->headers_count,
+		.body = own->body,
+		.body_len = own->body_len,
+		.connect_ms = CONNECT_MS,
+		.idle_ms = IDLE_MS,
+		.total_ms = pl_job_timeout_ms(job),
+		.redirects_max = REDIRECTS_MAX,
+		.body_max = fetcher->data_max,
+		.on_body = on_body,
+		.on_done = on_done,
+		.arg = fetch,
+	};
+	fetch->exchange = pl_http_start(pl_worker_http(fetcher->worker), &options);
+}
+
+static void fetch_cut(struct pl_job *job)
+{
+	struct fetch *fetch = job->own;
+	if (fetch->exchange != NULL)
+		pl_http_cut(fetch->exchange, PL_FAULT_CANCELLED);
+}
+
+const struct pl_work fetch_work = {
+	.stage = PL_STAGE_FETCH,
+	.letter = 'c',
+	.done = "fetched",
+	.schedule = "FETCH_SCHEDULE",
+	.timeout = "FETCH_TIMEOUT",
+	.open = fetch_open,
+	.close = free,
+	.begin = fetch_begin,
+	.cut = fetch_cut,
+};

@@ -1,0 +1,293 @@
+/*
+ * One delivery is a chain of steps:
+ *
+ *   begin -> (memory) -> loading chunk after chunk -> composed -> posting -> settled
+ *                   '-- data above PAYLOAD_INLINE_MAX: the signing key, then composed as dataUrl
+ */
+#include "deliver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "payload.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "pipeline/mem.h"
+#include "verdict.h"
+
+#define CONNECT_MS  5000
+#define ANSWER_MAX  (64 * 1024)              /* read of a callback's answer, then closed */
+#define DATA_URL_MS (72ull * 60 * 60 * 1000) /* as long as data is kept after delivery */
+#define HEADERS_OWN 6
+#define KEY_SIZE    32
+
+const struct pl_setting deliver_settings[] = {
+	{ .name = "CALLBACK_TIMEOUT",
+		.type = PL_SETTING_DURATION,
+		.fallback = "30s",
+		.min = 1,
+		.max = PL_TIMEOUT_MAX_MS,
+		.help = "How long one delivery may take." },
+	{ .name = "CALLBACK_SCHEDULE",
+		.type = PL_SETTING_SCHEDULE,
+		.fallback = "5s,5m,30m,2h,5h,10h,14h,20h,24h",
+		.help = "The waits before each further delivery." },
+	{ .name = NULL },
+};
+
+struct deliverer { /* the responder's state */
+	struct pl_worker *worker;
+	const char *public_url;
+	uint64_t time_scale;
+};
+
+struct delivery {
+	struct deliverer *deliverer;
+	struct pl_job *job;
+	struct pl_http_exchange *exchange; /* NULL before it began and after it ended */
+	struct pl_memory_wait memory;
+	size_t taken; /* body memory that is ours */
+	bool loading; /* a call to Redis is under way */
+	unsigned next_chunk;
+	struct pl_buf data; /* chunks so far */
+	struct pl_buf body;
+	struct pl_http_header *headers;
+	uint64_t answer_bytes;
+	char id[PL_UUID_SIZE + 12], timestamp[24], attempt[12], status[12];
+};
+
+static void *deliver_open(struct pl_worker *worker, const struct pl_settings *settings)
+{
+	struct deliverer *deliverer = pl_calloc(1, sizeof *deliverer);
+	deliverer->worker = worker;
+	deliverer->public_url = pl_settings_text(settings, "PUBLIC_URL");
+	deliverer->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	return deliverer;
+}
+
+static void settle(struct delivery *delivery, const struct pl_verdict *verdict)
+{
+	struct pl_worker *worker = delivery->deliverer->worker;
+	pl_job_settle(delivery->job, verdict);
+	pl_worker_memory_unwait(worker, &delivery->memory);
+	if (delivery->taken > 0)
+		pl_worker_memory_give(worker, delivery->taken);
+	pl_buf_fini(&delivery->data);
+	pl_buf_fini(&delivery->body);
+	free(delivery->headers);
+	free(delivery);
+}
+
+static void settle_back(struct delivery *delivery)
+{
+	settle(delivery, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+}
+
+/* ---- posting ---- */
+
+/* What a receiver says in its answer is read to a ceiling, for the connection's sake, and dropped.
+ */
+static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
+{
+	struct delivery *delivery = arg;
+	(void)data;
+	delivery->answer_bytes += len;
+	return delivery->answer_bytes > ANSWER_MAX ? PL_HTTP_STOP : PL_HTTP_GO;
+}
+
+static void on_done(void *arg, const struct pl_http_answer *answer)
+{
+	struct delivery *delivery = arg;
+	delivery->exchange = NULL;
+	struct pl_verdict verdict = deliver_verdict(answer, pl_clock_wall_ms());
+	verdict.message = answer->message;
+	settle(delivery, &verdict);
+}
+
+/* The headers of Standard Webhooks 1.0, and what the provider said. */
+static size_t own_headers(struct delivery *delivery, struct pl_http_header *out)
+{
+	const struct pl_record *record = delivery->job->record;
+	unsigned refetch = record->last->refetch;
+	size_t count = 0;
+	if (refetch == 0)
+		snprintf(delivery->id, sizeof delivery->id, "%s", record->request.id);
+	else
+		snprintf(delivery->id, sizeof delivery->id, "%s-%u", record->request.id, refetch);
+	snprintf(delivery->timestamp, sizeof delivery->timestamp, "%" PRIu64,
+		pl_clock_wall_ms() / 1000);
+	snprintf(delivery->attempt, sizeof delivery->attempt, "%u", delivery->job->attempt);
+	snprintf(delivery->status, sizeof delivery->status, "%d", record->data.status);
+	out[count++] = (struct pl_http_header) { "Content-Type", "application/json" };
+	out[count++] = (struct pl_http_header) { "webhook-id", delivery->id };
+	out[count++] = (struct pl_http_header) { "webhook-timestamp", delivery->timestamp };
+	out[count++] = (struct pl_http_header) { "webhook-attempt", delivery->attempt };
+	out[count++] = (struct pl_http_header) { "fetchback-status", delivery->status };
+	if (record->data.content_type != NULL && record->data.content_type[0] != '\0')
+		out[count++] = (struct pl_http_header) { "fetchback-content-type",
+			record->data.content_type };
+	return count;
+}
+
+static void post(struct delivery *delivery)
+{
+	const struct pl_request *request = &delivery->job->record->request;
+	const struct pl_stage_options *own = &request->stage[PL_STAGE_DELIVER];
+	delivery->headers =
+		pl_alloc((HEADERS_OWN + own->headers_count) * sizeof *delivery->headers);
+	size_t count = own_headers(delivery, delivery->headers);
+	for (size_t i = 0; i < own->headers_count; i++)
+		delivery->headers[count++] = own->headers[i];
+	const struct pl_http_options options = {
+		.method = "POST",
+		.url = request->callback_url,
+		.headers = delivery->headers,
+		.headers_count = count,
+		.body = delivery->body.data,
+		.body_len = delivery->body.len,
+		.connect_ms = CONNECT_MS,
+		.total_ms = pl_job_timeout_ms(delivery->job),
+		.body_max = UINT64_MAX, /* on_body stops earlier */
+		.on_body = on_body,
+		.on_done = on_done,
+		.arg = delivery,
+	};
+	delivery->exchange = pl_http_start(pl_worker_http(delivery->deliverer->worker), &options);
+}
+
+/* ---- composing ---- */
+
+static void compose_and_post(struct delivery *delivery)
+{
+	const struct pl_record *record = delivery->job->record;
+	const char *bytes =
+		record->data.chunks > 0 ? delivery->data.data : record->data.inline_bytes;
+	enum pl_err err = payload_compose(record, bytes, &delivery->body);
+	PL_ASSERT(err == PL_OK); /* PAYLOAD_MAX covers the longest */
+	pl_buf_fini(&delivery->data);
+	post(delivery);
+}
+
+static void compose_url_and_post(struct delivery *delivery, const unsigned char key[KEY_SIZE])
+{
+	struct deliverer *deliverer = delivery->deliverer;
+	struct pl_buf url;
+	pl_buf_init(&url, 2 * PL_URL_MAX);
+	uint64_t expires_s = (pl_clock_wall_ms() + DATA_URL_MS / deliverer->time_scale) / 1000 + 1;
+	enum pl_err err = payload_data_url(
+		deliverer->public_url, delivery->job->id, expires_s, deliverer->key, &url);
+	if (err == PL_OK)
+		err = payload_compose_url(delivery->job->record, url.data, &delivery->body);
+	pl_buf_fini(&url);
+	PL_ASSERT(err == PL_OK);
+	post(delivery);
+}
+
+/* ---- loading ---- */
+
+static void load_next(struct delivery *delivery);
+
+static void on_chunk(void *arg, enum pl_err err, const char *bytes, size_t len)
+{
+	struct delivery *delivery = arg;
+	delivery->loading = false;
+	if (err == PL_OK)
+		err = pl_buf_add(&delivery->data, bytes, len);
+	if (err == PL_ENOTFOUND || err == PL_ELIMIT)
+		settle(delivery, &(struct pl_verdict) { .kind = PL_VERDICT_FAIL,
+					 .outcome = PL_OUTCOME_NONE,
+					 .fault = PL_FAULT_DATA_EXPIRED,
+					 .message = "the fetched data is gone" });
+	else if (err != PL_OK || delivery->job->is_cut)
+		settle_back(delivery);
+	else
+		load_next(delivery);
+}
+
+static void load_next(struct delivery *delivery)
+{
+	const struct pl_data *data = &delivery->job->record->data;
+	if (delivery->next_chunk == data->chunks) {
+		compose_and_post(delivery);
+		return;
+	}
+	delivery->loading = true;
+	pl_queue_chunk_get(pl_worker_queue(delivery->deliverer->worker), delivery->job->id,
+		data->token, delivery->next_chunk++, on_chunk, delivery);
+}
+
+static void on_key(void *arg, enum pl_err err, const char *bytes, size_t len)
+{
+	struct delivery *delivery = arg;
+	delivery->loading = false;
+	if (err != PL_OK || len != KEY_SIZE || delivery->job->is_cut)
+		settle_back(delivery);
+	else
+		compose_url_and_post(delivery, (const unsigned char *)bytes);
+}
+
+static void load(struct delivery *delivery)
+{
+	if (delivery->job->record->data.bytes <= PAYLOAD_INLINE_MAX) {
+		load_next(delivery);
+	} else {
+		delivery->loading = true;
+		pl_queue_data_key(pl_worker_queue(delivery->deliverer->worker), on_key, delivery);
+	}
+}
+
+static void on_memory(struct pl_memory_wait *wait)
+{
+	struct delivery *delivery =
+		(struct delivery *)((char *)wait - offsetof(struct delivery, memory));
+	delivery->taken = wait->bytes;
+	load(delivery);
+}
+
+/* Two copies at most: the data, and the body made of it (text seldom grows by much). */
+static size_t memory_for(const struct pl_data *data)
+{
+	return data->bytes <= PAYLOAD_INLINE_MAX ? 2 * (size_t)data->bytes + PL_META_MAX
+						 : PL_META_MAX;
+}
+
+static void deliver_begin(void *state, struct pl_job *job)
+{
+	struct deliverer *deliverer = state;
+	struct delivery *delivery = pl_calloc(1, sizeof *delivery);
+	delivery->deliverer = deliverer;
+	delivery->job = job;
+	job->own = delivery;
+	pl_buf_init(&delivery->data, PAYLOAD_INLINE_MAX);
+	pl_buf_init(&delivery->body, PAYLOAD_MAX);
+	size_t bytes = memory_for(&job->record->data);
+	if (!pl_worker_memory_take(deliverer->worker, bytes)) {
+		pl_worker_memory_wait(deliverer->worker, &delivery->memory, bytes, on_memory);
+		return;
+	}
+	delivery->taken = bytes;
+	load(delivery);
+}
+
+static void deliver_cut(struct pl_job *job)
+{
+	struct delivery *delivery = job->own;
+	if (delivery->exchange != NULL)
+		pl_http_cut(delivery->exchange, PL_FAULT_CANCELLED);
+	else if (!delivery->loading)
+		settle_back(delivery); /* it waits for memory */
+}
+
+const struct pl_work deliver_work = {
+	.stage = PL_STAGE_DELIVER,
+	.letter = 'r',
+	.done = "delivered",
+	.schedule = "CALLBACK_SCHEDULE",
+	.timeout = "CALLBACK_TIMEOUT",
+	.open = deliver_open,
+	.close = free,
+	.begin = deliver_begin,
+	.cut = deliver_cut,
+};

@@ -1,0 +1,25 @@
+/* responder: delivers what was fetched to the callbacks. */
+#include "deliver.h"
+#include "pipeline/worker.h"
+
+static int start(struct pl_service_run *run, void **state)
+{
+	return pl_worker_start(run, &deliver_work, state);
+}
+
+static const struct pl_setting *const settings[] = { pl_settings_shared, pl_settings_worker,
+	deliver_settings, NULL };
+
+static const struct pl_service responder = {
+	.name = "responder",
+	.purpose = "delivers what was fetched to the callbacks",
+	.settings = settings,
+	.start = start,
+	.drain = pl_worker_drain,
+	.stop = pl_worker_stop,
+};
+
+int main(int argc, char **argv)
+{
+	return pl_service_main(&responder, argc, argv);
+}
