@@ -27,10 +27,11 @@
 #include "pipeline/log.h"
 #include "pipeline/text.h"
 
-#define FILES_MAX	65536u /* descriptors asked for: 10,000 slow exchanges and room to spare */
-#define SETTINGS_MAX	(PL_LOG_LINE_MAX / 2)
-#define REASON_MAX	512
-#define STOP_SIGNALS	2
+#define FILES_MAX       65536u /* descriptors asked for: 10,000 slow exchanges and room to spare */
+#define SETTINGS_MAX    (PL_LOG_LINE_MAX / 2)
+#define CHECK_MAX       (1024u * 1024) /* bytes of an answer to --check */
+#define REASON_MAX      512
+#define STOP_SIGNALS    2
 #define READY_FD_UNUSED (-1)
 
 enum phase { STARTING, RUNNING, DRAINING, STOPPING };
@@ -283,46 +284,64 @@ static void log_open(const struct pl_service_run *run)
 		json, STDOUT_FILENO);
 }
 
+/* NAME=value, for `fetchback up`. A secret, or a URL with a password, shows only that it is there.
+ */
 static enum pl_err setting_show(
 	const struct pl_settings *settings, const struct pl_setting *row, struct pl_buf *out)
 {
 	char duration[32];
+	const char *text;
 
 	switch (row->type) {
 	case PL_SETTING_TEXT:
 	case PL_SETTING_CHOICE:
-		return pl_buf_format(
-			out, " %s=%s", row->name, pl_settings_text(settings, row->name));
+		text = pl_settings_text(settings, row->name);
+		if (text != NULL && strchr(text, '@') != NULL)
+			break;
+		return pl_buf_format(out, "%s=%s", row->name, text != NULL ? text : "");
 	case PL_SETTING_DURATION:
 		pl_duration_format(
 			pl_settings_number(settings, row->name), duration, sizeof(duration));
-		return pl_buf_format(out, " %s=%s", row->name, duration);
+		return pl_buf_format(out, "%s=%s", row->name, duration);
 	case PL_SETTING_NUMBER:
 	case PL_SETTING_BYTES:
 		return pl_buf_format(
-			out, " %s=%" PRIu64, row->name, pl_settings_number(settings, row->name));
+			out, "%s=%" PRIu64, row->name, pl_settings_number(settings, row->name));
 	case PL_SETTING_SECRET:
 	case PL_SETTING_SCHEDULE:
 		break;
 	}
-	return pl_buf_format(out, " %s=(set)", row->name);
+	return pl_buf_format(
+		out, "%s=%s", row->name, pl_settings_given(settings, row->name) ? "(set)" : "");
 }
 
-/* What was changed from the defaults, for whoever reads the log later. */
+static enum pl_err settings_show(const struct pl_service_run *run, struct pl_buf *out)
+{
+	enum pl_err err = PL_OK;
+
+	for (const struct pl_setting *const *table = run->service->settings; *table != NULL;
+		table++)
+		for (const struct pl_setting *row = *table; row->name != NULL; row++) {
+			if (err == PL_OK)
+				err = setting_show(run->settings, row, out);
+			if (err == PL_OK)
+				err = pl_buf_text(out, "\n");
+		}
+	return err;
+}
+
+/* What differs from the defaults, for whoever reads the log later. */
 static void settings_log(const struct pl_service_run *run)
 {
 	struct pl_buf text;
-	enum pl_err err = PL_OK;
 
 	pl_buf_init(&text, SETTINGS_MAX);
-	for (const struct pl_setting *const *table = run->service->settings; *table != NULL;
-		table++)
-		for (const struct pl_setting *row = *table; row->name != NULL && err == PL_OK;
-			row++)
-			if (pl_settings_given(run->settings, row->name))
-				err = setting_show(run->settings, row, &text);
-	pl_log(PL_LOG_INFO, NULL, "starting", "version %s%s%s", FETCHBACK_VERSION,
-		text.len > 0 ? text.data : "", err == PL_OK ? "" : " …");
+	if (pl_settings_changes(run->settings, &text) != PL_OK)
+		pl_log(PL_LOG_INFO, NULL, "starting", "version %s, more settings than fit a line",
+			FETCHBACK_VERSION);
+	else
+		pl_log(PL_LOG_INFO, NULL, "starting", "version %s %s", FETCHBACK_VERSION,
+			text.len > 0 ? text.data : "");
 	pl_buf_fini(&text);
 }
 
@@ -353,13 +372,6 @@ static void help_print(const struct pl_service *service)
 		PL_EXIT_SETTING, PL_EXIT_SYSTEM);
 }
 
-static void names_print(const struct pl_service *service)
-{
-	for (const struct pl_setting *const *table = service->settings; *table != NULL; table++)
-		for (const struct pl_setting *row = *table; row->name != NULL; row++)
-			printf("%s\n", row->name);
-}
-
 /* Flags that answer and leave; a setting's value is never one of them, as it follows its flag. */
 static bool answered(const struct pl_service *service, const char *flag)
 {
@@ -385,13 +397,26 @@ static int settings_open(struct pl_service_run *run, int argc, char **argv)
 	return PL_EXIT_SETTING;
 }
 
+/* Names without values where a mistake leaves no values to show. */
+static void names_print(const struct pl_service *service)
+{
+	for (const struct pl_setting *const *table = service->settings; *table != NULL; table++)
+		for (const struct pl_setting *row = *table; row->name != NULL; row++)
+			printf("%s=\n", row->name);
+}
+
 static int check(const struct pl_service *service, int argc, char **argv)
 {
 	struct pl_service_run run = { .service = service };
-	int code;
+	struct pl_buf text;
+	int code = settings_open(&run, argc - 1, argv + 1);
 
-	names_print(service);
-	code = settings_open(&run, argc - 1, argv + 1);
+	pl_buf_init(&text, CHECK_MAX);
+	if (code != 0 || settings_show(&run, &text) != PL_OK)
+		names_print(service);
+	else
+		fputs(text.data, stdout);
+	pl_buf_fini(&text);
 	pl_settings_free(run.settings);
 	return code;
 }

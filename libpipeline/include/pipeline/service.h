@@ -10,7 +10,7 @@
  * Exit     0 after a drain, 100 for a wrong setting, 111 when the system fails.
  * Threads  everything here is called on the loop's thread.
  * Flags    --help, --version; --print-settings prints the rows of docs/SETTINGS.md; --check
- *          reads the settings, prints the names it knows, tells every mistake and leaves.
+ *          reads the settings, prints them as NAME=value, tells every mistake and leaves.
  */
 #ifndef PIPELINE_SERVICE_H
 #define PIPELINE_SERVICE_H

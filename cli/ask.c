@@ -1,0 +1,131 @@
+#include "ask.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "command.h"
+#include "pipeline/mem.h"
+
+#define URL_MAX (16u * 1024)
+
+void ask_print(FILE *out, const char *text)
+{
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+		bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; /* U+0080 to U+009F */
+
+		if (*at < 0x20 || *at == 0x7f || c1)
+			fputc('?', out);
+		else
+			fputc(*at, out);
+		at += c1;
+	}
+}
+
+const char *ask_text(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+int ask_strange(const struct arguments *arguments)
+{
+	fprintf(stderr, "fetchback: %.*s answers, but not as the api does\n",
+		(int)arguments->api_len, arguments->api);
+	return COMMAND_FAILED;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+	return pl_buf_add(arg, data, size * count) == PL_OK ? size * count : 0;
+}
+
+/* problem+json: its detail, and every fault with its pointer. */
+static void problem_print(long status, const struct pl_buf *answer)
+{
+	json_t *problem = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
+	const char *detail = ask_text(problem, "detail");
+	size_t i;
+	json_t *fault;
+
+	fprintf(stderr, "fetchback: the api answers %ld", status);
+	if (*ask_text(problem, "title") != '\0') {
+		fputs(": ", stderr);
+		ask_print(stderr, ask_text(problem, "title"));
+	}
+	if (*detail != '\0') {
+		fputs(". ", stderr);
+		ask_print(stderr, detail);
+	}
+	fputc('\n', stderr);
+	json_array_foreach(json_object_get(problem, "errors"), i, fault)
+	{
+		fputs("  ", stderr);
+		ask_print(stderr, ask_text(fault, "pointer"));
+		fputs(": ", stderr);
+		ask_print(stderr, ask_text(fault, "detail"));
+		fputc('\n', stderr);
+	}
+	json_decref(problem);
+}
+
+/* curl_easy_setopt fails only for want of memory or for an option that this curl was built
+ * without; then the transfer fails too, and says so. */
+static void configure(CURL *curl, const char *url, const char *body, struct curl_slist *headers,
+	struct pl_buf *answer)
+{
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the api is ours, usually on this machine */
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)ASK_CONNECT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TOTAL_S);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "fetchback/" FETCHBACK_VERSION);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	if (body != NULL)
+		curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
+}
+
+static int transfer(CURL *curl, const struct arguments *arguments, const struct pl_buf *answer)
+{
+	CURLcode failed = curl_easy_perform(curl);
+	long status = 0;
+
+	if (failed != CURLE_OK) {
+		fprintf(stderr, "fetchback: no answer from %.*s: %s (is it up? see --api)\n",
+			(int)arguments->api_len, arguments->api, curl_easy_strerror(failed));
+		return COMMAND_UNREACHABLE;
+	}
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200 && status < 300)
+		return COMMAND_OK;
+	problem_print(status, answer);
+	return COMMAND_FAILED;
+}
+
+int ask(const struct arguments *arguments, const char *path, const char *body,
+	struct pl_buf *answer)
+{
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	CURL *curl = curl_easy_init();
+	struct pl_buf url;
+	int code = COMMAND_USAGE;
+
+	pl_buf_init(answer, ASK_ANSWER_MAX);
+	pl_buf_init(&url, URL_MAX);
+	if (pl_buf_format(&url, "%.*s%s", (int)arguments->api_len, arguments->api, path) != PL_OK) {
+		fputs("fetchback: the api's address is too long\n", stderr);
+	} else if (curl == NULL || headers == NULL) {
+		fputs("fetchback: libcurl does not start\n", stderr);
+		code = COMMAND_UNREACHABLE;
+	} else {
+		configure(curl, url.data, body, headers, answer);
+		code = transfer(curl, arguments, answer);
+	}
+	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
+	pl_buf_fini(&url);
+	return code;
+}

@@ -1,0 +1,29 @@
+/*
+ * ask: one question to the api, and its answer.
+ */
+#ifndef CLI_ASK_H
+#define CLI_ASK_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "arguments.h"
+#include "pipeline/buf.h"
+
+#define ASK_ANSWER_MAX (16u * 1024 * 1024)
+#define ASK_CONNECT_S  5
+#define ASK_TOTAL_S    30
+
+/* body NULL: GET, else POST of JSON. Returns COMMAND_OK with a 2xx answer in *answer; otherwise
+ * has said on stderr what the api said, or that there is none. pl_buf_fini(answer) in any case. */
+int ask(const struct arguments *arguments, const char *path, const char *body,
+	struct pl_buf *answer);
+
+/* Text from the api for a terminal: control characters can't move its cursor. */
+void ask_print(FILE *out, const char *text);
+/* A member's text, "" where it is not there or no string; borrowed. */
+const char *ask_text(const json_t *object, const char *name);
+/* Says that the answer is not what this command understands; returns COMMAND_FAILED. */
+int ask_strange(const struct arguments *arguments);
+
+#endif

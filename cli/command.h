@@ -1,0 +1,26 @@
+/*
+ * command: what every subcommand of `fetchback` is: a row in main.c's table and a file.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdio.h>
+
+#define COMMAND_OK          0
+#define COMMAND_FAILED      1  /* the api said no: not found, refused, malformed */
+#define COMMAND_USAGE       2  /* the command line makes no sense */
+#define COMMAND_UNREACHABLE 69 /* no api answered (EX_UNAVAILABLE of sysexits.h) */
+
+struct command {
+	const char *name;
+	const char *summary;               /* one line of `fetchback --help` */
+	void (*help)(FILE *out);           /* the whole of `fetchback NAME --help` */
+	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
+};
+
+extern const struct command command_up;
+extern const struct command command_send;
+extern const struct command command_status;
+extern const struct command command_logs;
+
+#endif
