@@ -177,7 +177,7 @@ static void compose_url_and_post(struct delivery *delivery, const unsigned char 
 	pl_buf_init(&url, 2 * PL_URL_MAX);
 	uint64_t expires_s = (pl_clock_wall_ms() + DATA_URL_MS / deliverer->time_scale) / 1000 + 1;
 	enum pl_err err = payload_data_url(
-		deliverer->public_url, delivery->job->id, expires_s, deliverer->key, &url);
+		deliverer->public_url, delivery->job->id, expires_s, key, &url);
 	if (err == PL_OK)
 		err = payload_compose_url(delivery->job->record, url.data, &delivery->body);
 	pl_buf_fini(&url);
