@@ -1,6 +1,6 @@
 /*
- * The options of a request as one line of JSON, written by hand and read by the same table that
- * reads what clients send.
+ * The options of a request as one line of JSON, for a record's head. Reading them back is
+ * request_parse.c's: the same table reads what clients send.
  */
 #include <stdio.h>
 #include <string.h>
@@ -166,26 +166,4 @@ enum pl_err pl_request_options_encode(const struct pl_request *request, struct p
 		out->data[before] = '\0';
 	}
 	return w.err;
-}
-
-enum pl_err pl_request_options_decode(struct pl_request *request, const char *options, size_t len)
-{
-	struct pl_request read = *request;
-	pl_request_blank(&read);
-	if (len > 0) {
-		struct pl_faults faults; /* told to nobody: a record is ours, and whole or not */
-		pl_faults_init(&faults);
-		json_t *object = pl_request_load(options, len, &faults);
-		if (object == NULL)
-			return PL_EINVAL;
-		enum pl_err err = pl_request_read_members(object, "",
-			&(struct pl_request_rules) { .every_field = true }, &read, &faults);
-		json_decref(object);
-		if (err != PL_OK) {
-			pl_request_clear(&read);
-			return PL_EINVAL;
-		}
-	}
-	*request = read;
-	return PL_OK;
 }

@@ -14,11 +14,19 @@
 
 #define POINTER_SIZE sizeof((struct pl_faults *)NULL)->list[0].pointer
 
+/* A client's text, read. Numbers are real ones throughout, so that no integer is too big. */
+struct document {
+	json_t *value;
+	const char *meta; /* the value of the outermost member "meta", as written; or NULL */
+	size_t meta_len;
+};
+
 struct reader {
 	const struct pl_request_rules *rules;
 	struct pl_request *request;
 	struct pl_stage_options *stage; /* whose members are being read */
 	struct pl_faults *faults;
+	const struct document *document;
 	json_t *keeper;             /* owns what the request borrows */
 	bool blocked;               /* an address was refused */
 	bool faulty;                /* something else was */
@@ -256,8 +264,8 @@ static void take_timeout(struct reader *r, json_t *value)
 
 static void take_retries(struct reader *r, json_t *value)
 {
-	json_int_t retries = json_is_integer(value) ? json_integer_value(value) : -1;
-	if (retries < 0 || retries > PL_REQUEST_RETRIES_MAX)
+	double retries = json_is_number(value) ? json_number_value(value) : -1.0;
+	if (retries < 0.0 || retries > PL_REQUEST_RETRIES_MAX || retries != floor(retries))
 		FAULT(r, "must be a whole number from 0 to %d", PL_REQUEST_RETRIES_MAX);
 	else
 		r->stage->retries = (int)retries;
@@ -504,15 +512,38 @@ static bool holds_nul(json_t *value)
 	return false;
 }
 
+/* JSON without the white space between its tokens; the number of bytes written. */
+static size_t compact(const char *json, size_t len, char *out)
+{
+	size_t count = 0;
+	bool in_string = false;
+	for (size_t i = 0; i < len; i++) {
+		char c = json[i];
+		if (!in_string && (c == ' ' || c == '\t' || c == '\r' || c == '\n'))
+			continue;
+		out[count++] = c;
+		if (c == '"')
+			in_string = !in_string;
+		else if (c == '\\' && in_string && i + 1 < len)
+			out[count++] = json[++i];
+	}
+	return count;
+}
+
+/* Kept as it was written: a number read and written again would not be the same text. */
 static void take_meta(struct reader *r, json_t *value)
 {
+	const struct document *document = r->document;
+	if (document->meta == NULL) {
+		FAULT(r, "must have its name written without escapes");
+		return;
+	}
 	if (holds_nul(value)) {
 		FAULT(r, "holds a NUL");
 		return;
 	}
-	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-	PL_ASSERT(text != NULL);
-	size_t len = strlen(text);
+	char *text = pl_alloc(document->meta_len);
+	size_t len = compact(document->meta, document->meta_len, text);
 	if (len > PL_META_MAX) {
 		FAULT(r, "is longer than %d bytes", PL_META_MAX);
 	} else {
@@ -572,12 +603,13 @@ static void check_members(struct reader *r, const json_t *object)
 	}
 }
 
-static void start_reading(struct reader *r, const char *pointer,
+static void start_reading(struct reader *r, const struct document *document, const char *pointer,
 	const struct pl_request_rules *rules, struct pl_request *request, struct pl_faults *faults)
 {
 	r->rules = rules;
 	r->request = request;
 	r->faults = faults;
+	r->document = document;
 	r->stage = NULL;
 	r->keeper = NULL;
 	r->blocked = false;
@@ -594,23 +626,12 @@ static enum pl_err verdict(const struct reader *r)
 	return r->blocked ? PL_EBLOCKED : PL_OK;
 }
 
-/* The object and what was made from it live as long as the request that borrows from them. */
-static void keep(struct reader *r, json_t *object)
+/* What was read lives as long as the request that borrows from it. */
+static void keep(struct reader *r)
 {
 	r->keeper = json_array();
-	PL_ASSERT(r->keeper != NULL && json_array_append(r->keeper, object) == 0);
+	PL_ASSERT(r->keeper != NULL && json_array_append(r->keeper, r->document->value) == 0);
 	r->request->options = r->keeper;
-}
-
-enum pl_err pl_request_read_members(json_t *object, const char *pointer,
-	const struct pl_request_rules *rules, struct pl_request *request, struct pl_faults *faults)
-{
-	struct reader r;
-	start_reading(&r, pointer, rules, request, faults);
-	keep(&r, object);
-	read_fields(&r, object, request_fields);
-	check_members(&r, object);
-	return verdict(&r);
 }
 
 /* The request in one block with copies of its URLs, so that the usual one costs one allocation
@@ -633,7 +654,7 @@ static bool holds_only_urls(const json_t *object)
 	       json_object_get(object, "callbackUrl") != NULL;
 }
 
-enum pl_err pl_request_read(json_t *object, const char *pointer,
+static enum pl_err read_document(const struct document *document, const char *pointer,
 	const struct pl_request_rules *rules, struct pl_request **out, struct pl_faults *faults)
 {
 	struct pl_request read;
@@ -645,14 +666,14 @@ enum pl_err pl_request_read(json_t *object, const char *pointer,
 	read.parent = NULL;
 	read.starts_in = PL_STAGE_FETCH;
 	pl_request_blank(&read);
-	start_reading(&r, pointer, rules, &read, faults);
-	if (!holds_only_urls(object))
-		keep(&r, object);
-	read_fields(&r, object, request_fields);
-	if (json_is_object(object)) {
-		require(&r, object, "provider");
-		require(&r, object, "callbackUrl");
-		check_members(&r, object);
+	start_reading(&r, document, pointer, rules, &read, faults);
+	if (!holds_only_urls(document->value))
+		keep(&r);
+	read_fields(&r, document->value, request_fields);
+	if (json_is_object(document->value)) {
+		require(&r, document->value, "provider");
+		require(&r, document->value, "callbackUrl");
+		check_members(&r, document->value);
 	}
 	enum pl_err err = verdict(&r);
 	if (err == PL_OK)
@@ -662,28 +683,37 @@ enum pl_err pl_request_read(json_t *object, const char *pointer,
 	return err;
 }
 
-/* jansson recurses, so nesting is bounded before it sees the text. */
-static bool is_nested_too_deep(const char *json, size_t len)
+/* What can be seen without reading: how deep the text goes (jansson recurses, so nesting is
+ * bounded before), and where the outermost "meta" stands. Of a text that is not JSON it says
+ * something or other; jansson refuses it then. */
+static bool outline(const char *json, size_t len, struct document *document)
 {
+	static const char meta[] = "\"meta\"";
 	unsigned depth = 0;
-	bool in_string = false;
+	size_t string = 0; /* where the last one began, quotes included, and where it ended */
+	size_t string_end = 0;
 	for (size_t i = 0; i < len; i++) {
 		char c = json[i];
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
-		} else if (c == '"') {
-			in_string = true;
+		if (c == '"') {
+			string = i;
+			for (i++; i < len && json[i] != '"'; i++)
+				if (json[i] == '\\')
+					i++;
+			string_end = i + 1;
 		} else if (c == '{' || c == '[') {
 			if (++depth > PL_REQUEST_DEPTH_MAX)
-				return true;
-		} else if ((c == '}' || c == ']') && depth > 0) {
-			depth--;
+				return false;
+		} else if (depth == 1 && c == ':' && string_end - string == sizeof meta - 1 &&
+			   memcmp(json + string, meta, sizeof meta - 1) == 0) {
+			document->meta = json + i + 1;
+		} else if (c == '}' || c == ']' || c == ',') {
+			if (depth == 1 && document->meta != NULL && document->meta_len == 0)
+				document->meta_len = (size_t)(json + i - document->meta);
+			if (c != ',' && depth > 0)
+				depth--;
 		}
 	}
-	return false;
+	return true;
 }
 
 /* What jansson refuses though it is JSON is a fault of content, not of form. */
@@ -691,7 +721,6 @@ static bool is_malformed(const json_error_t *error)
 {
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-	case json_error_null_character:
 	case json_error_null_byte_in_key:
 	case json_error_numeric_overflow:
 		return false;
@@ -700,43 +729,77 @@ static bool is_malformed(const json_error_t *error)
 	}
 }
 
-json_t *pl_request_load(const char *json, size_t len, struct pl_faults *faults)
+/* False after a fault; else the value is the caller's to give back. */
+static bool load(const char *json, size_t len, const char *pointer, struct document *document,
+	struct pl_faults *faults)
 {
 	json_error_t error;
-	if (is_nested_too_deep(json, len)) {
-		pl_faults_add(faults, "", "is nested deeper than %d levels", PL_REQUEST_DEPTH_MAX);
-		return NULL;
+	*document = (struct document) { 0 };
+	if (!outline(json, len, document)) {
+		pl_faults_add(
+			faults, pointer, "is nested deeper than %d levels", PL_REQUEST_DEPTH_MAX);
+		return false;
 	}
-	json_t *value = json_loadb(
-		json, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-	if (value == NULL) {
+	document->value = json_loadb(json, len,
+		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
+		&error);
+	if (document->value == NULL) {
 		faults->malformed = is_malformed(&error);
-		pl_faults_add(faults, "", "%s (line %d, column %d)", error.text, error.line,
+		pl_faults_add(faults, pointer, "%s (line %d, column %d)", error.text, error.line,
 			error.column);
 	}
-	return value;
+	return document->value != NULL;
+}
+
+enum pl_err pl_request_read(const char *json, size_t len, const char *pointer,
+	const struct pl_request_rules *rules, struct pl_request **out, struct pl_faults *faults)
+{
+	struct document document;
+	if (len > PL_REQUEST_BODY_MAX) {
+		pl_faults_add(faults, pointer, "is longer than %d bytes", PL_REQUEST_BODY_MAX);
+		return PL_ELIMIT;
+	}
+	if (!load(json, len, pointer, &document, faults))
+		return PL_EINVAL;
+	enum pl_err err = read_document(&document, pointer, rules, out, faults);
+	json_decref(document.value);
+	return err;
 }
 
 enum pl_err pl_request_parse(const char *json, size_t len, const struct pl_netpolicy *policy,
 	struct pl_request **out, struct pl_faults *faults)
 {
-	if (len > PL_REQUEST_BODY_MAX) {
-		pl_faults_add(faults, "", "is longer than %d bytes", PL_REQUEST_BODY_MAX);
-		return PL_ELIMIT;
-	}
-	json_t *object = pl_request_load(json, len, faults);
-	if (object == NULL)
-		return PL_EINVAL;
-	enum pl_err err = pl_request_from_json(object, "", policy, out, faults);
-	json_decref(object);
-	return err;
+	return pl_request_parse_member(json, len, "", policy, out, faults);
 }
 
-enum pl_err pl_request_from_json(const json_t *object, const char *pointer,
+enum pl_err pl_request_parse_member(const char *json, size_t len, const char *pointer,
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults)
 {
-	/* jansson's readers take no const; of the object only the count of owners changes. */
-	return pl_request_read((json_t *)(uintptr_t)object, pointer,
-		&(struct pl_request_rules) { .policy = policy, .now_ms = pl_clock_wall_ms() }, out,
-		faults);
+	const struct pl_request_rules rules = { .policy = policy, .now_ms = pl_clock_wall_ms() };
+	return pl_request_read(json, len, pointer, &rules, out, faults);
+}
+
+enum pl_err pl_request_options_decode(struct pl_request *request, const char *options, size_t len)
+{
+	static const struct pl_request_rules rules = { .every_field = true };
+	struct pl_request read = *request;
+	struct pl_faults faults; /* told to nobody: a record is ours, and whole or not */
+	struct document document;
+	struct reader r;
+	pl_request_blank(&read);
+	if (len > 0) {
+		pl_faults_init(&faults);
+		if (!load(options, len, "", &document, &faults))
+			return PL_EINVAL;
+		start_reading(&r, &document, "", &rules, &read, &faults);
+		keep(&r);
+		read_fields(&r, document.value, request_fields);
+		json_decref(document.value);
+		if (verdict(&r) != PL_OK) {
+			pl_request_clear(&read);
+			return PL_EINVAL;
+		}
+	}
+	*request = read;
+	return PL_OK;
 }

@@ -99,10 +99,9 @@ void pl_faults_add(struct pl_faults *faults, const char *pointer, const char *fo
  * begins with "address_blocked". PL_ELIMIT: the text is too long. PL_EINVAL: anything else. */
 PL_MUST_CHECK enum pl_err pl_request_parse(const char *json, size_t len,
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults);
-/* Any client's JSON, as strictly: depth, duplicates. NULL after a fault; else json_decref it. */
-json_t *pl_request_load(const char *json, size_t len, struct pl_faults *faults);
-/* The same for one member of a larger document (batch). pointer prefixes the faults. */
-PL_MUST_CHECK enum pl_err pl_request_from_json(const json_t *object, const char *pointer,
+/* The same for one member of a larger document (batch): json is that member's text, pointer
+ * prefixes the faults. */
+PL_MUST_CHECK enum pl_err pl_request_parse_member(const char *json, size_t len, const char *pointer,
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults);
 void pl_request_free(struct pl_request *request);
 
