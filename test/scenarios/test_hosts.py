@@ -1,0 +1,159 @@
+"""A host is asked no more than it bears, left alone when it fails, and costs the others nothing."""
+import time
+
+import pytest
+
+from peers import patience
+from peers.web import Answer, Gate
+
+NEW_HOST = 2  # slots of a host that nothing is known of, SPEC section 3
+
+
+def warm(pipeline, provider, receiver, count):
+    """So many successes one after the other: the host has earned its slots."""
+    for i in range(count):
+        pipeline.wait(pipeline.post(provider.url("/warm"), receiver.url("/warm")), "delivered")
+
+
+def crowd(pipeline, provider, receiver, count, path="/held"):
+    return pipeline.post_many([{"provider": provider.url(path), "callbackUrl": receiver.url()}] * count, 2)
+
+
+def elsewhere_goes_on(pipeline, peer, receiver, rounds=5):
+    """Other hosts are served meanwhile: a clock that ticks with the pipeline's own work."""
+    other = peer("another")
+    for _ in range(rounds):
+        pipeline.wait(pipeline.post(other.url(), receiver.url("/other")), "delivered")
+
+
+def test_a_new_host_gets_two_slots(launch, provider, receiver, peer):
+    pipeline, gate = launch(consumers=2), Gate()
+    provider.answers(Answer(hold=gate))
+    requests = crowd(pipeline, provider, receiver, 20)
+    provider.holds(NEW_HOST)
+    elsewhere_goes_on(pipeline, peer, receiver)
+    assert provider.busy == NEW_HOST
+    waiting = pipeline.record(requests[-1])["waiting"]
+    assert waiting["reason"] == "host_concurrency", waiting
+    gate.open()
+    pipeline.wait_all(requests)
+
+
+def test_each_success_earns_a_slot_up_to_the_limit(launch, provider, receiver, peer):
+    pipeline, gate = launch(consumers=2, HOST_CONCURRENCY=6), Gate()
+    warm(pipeline, provider, receiver, 2)
+    provider.answers(Answer(hold=gate), path="/held")
+    some = crowd(pipeline, provider, receiver, 20)
+    provider.holds(NEW_HOST + 2)
+    elsewhere_goes_on(pipeline, peer, receiver)
+    assert provider.busy == NEW_HOST + 2
+    gate.open()
+    pipeline.wait_all(some)
+    gate = Gate()
+    provider.answers(Answer(hold=gate), path="/more")
+    more = crowd(pipeline, provider, receiver, 20, "/more")
+    provider.holds(6)
+    elsewhere_goes_on(pipeline, peer, receiver)
+    gate.open()
+    pipeline.wait_all(more)
+    assert provider.busiest == 6
+
+
+def test_receivers_have_limits_of_their_own(launch, provider, receiver, peer):
+    pipeline, gate = launch(responders=2, HOST_CONCURRENCY=4), Gate()
+    receiver.answers(Answer(hold=gate))
+    requests = crowd(pipeline, provider, receiver, 20)
+    receiver.holds(NEW_HOST)
+    elsewhere_goes_on(pipeline, peer, peer("other receiver"))
+    assert receiver.busy == NEW_HOST
+    gate.open()
+    pipeline.wait_all(requests)
+    assert receiver.busiest <= 4
+
+
+def test_ten_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(launch, provider, receiver, peer):
+    pipeline, probe = launch(TIME_SCALE=10, FETCH_SCHEDULE="100ms"), Gate()
+    provider.answers(*[503] * 10, Answer(hold=probe), 200)
+    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(5)]
+    for request in requests:
+        pipeline.record(request)
+    tenth = provider.got(10)[9]
+    waiting = patience.until(lambda: breaker(pipeline, requests), "the breaker to be told")
+    elsewhere_goes_on(pipeline, peer, receiver)
+    assert pipeline.seconds(waiting["until"]) - time.time() < 4
+    provider.holds(1)
+    assert provider.requests[10].at - tenth.answered >= 3.0 - 0.01, "30 s at a tenth"
+    elsewhere_goes_on(pipeline, peer, receiver)
+    assert provider.busy == 1 and len(provider.requests) == 11, "one probe"
+    probe.open()
+    pipeline.wait_all(requests)
+
+
+def breaker(pipeline, requests):
+    for request in requests:
+        waiting = pipeline.record(request).get("waiting") or {}
+        if waiting.get("reason") == "breaker":
+            return waiting
+    return None
+
+
+def test_a_probe_that_fails_leaves_the_breaker_open(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=20, FETCH_SCHEDULE="100ms")
+    provider.answers(*[502] * 11, 200)
+    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(4)]
+    pipeline.wait_all(requests)
+    seen = provider.requests
+    assert seen[10].at - seen[9].answered >= 1.5 - 0.01
+    assert seen[11].at - seen[10].answered >= 1.5 - 0.01
+
+
+def test_answers_that_are_no_outage_open_no_breaker(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=100, FETCH_SCHEDULE="100ms")
+    provider.answers(*[500] * 15, 200)
+    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(3)]
+    pipeline.wait_all(requests)
+    assert provider.requests[-1].at - provider.requests[0].at < 0.3 * patience.STRETCH + 5
+
+
+@pytest.mark.long
+def test_hanging_hosts_do_not_stop_healthy_ones(launch, provider, receiver, peer):
+    pipeline = launch(LOG_LEVEL="warn")
+    hanging = [peer(f"hanging {i}", said=Answer(hold=Gate())) for i in range(20)]
+    stuck = [pipeline.post(host.url(), receiver.url()) for host in hanging for _ in range(10)]
+    for host in hanging:
+        host.holds(NEW_HOST)
+    begun = time.monotonic()
+    requests = crowd(pipeline, provider, receiver, 500, "/fine")
+    receiver.got(500)
+    took = time.monotonic() - begun
+    assert took < 10 * patience.STRETCH, took
+    pipeline.wait_all(requests[-5:])
+    assert all(host.busiest == NEW_HOST for host in hanging)
+    assert pipeline.state(stuck[0]) in ("fetching", "queued")
+    for worker in pipeline.workers:
+        worker.kill()  # 40 exchanges that never end need no drain
+
+
+@pytest.mark.long
+def test_a_receiver_that_hangs_does_not_stop_the_others(launch, provider, receiver, peer):
+    pipeline = launch()
+    hanging = peer("hanging", said=Answer(hold=Gate()))
+    [pipeline.post(provider.url(), hanging.url()) for _ in range(50)]
+    hanging.holds(NEW_HOST)
+    pipeline.wait_all([pipeline.post(provider.url(), receiver.url()) for _ in range(50)])
+    assert hanging.busiest == NEW_HOST
+    for worker in pipeline.workers:
+        worker.kill()
+
+
+def test_one_hosts_backlog_does_not_delay_another(launch, provider, receiver, peer):
+    pipeline, gate = launch(LOG_LEVEL="warn"), Gate()
+    provider.answers(Answer(hold=gate))
+    backlog = crowd(pipeline, provider, receiver, 2000)
+    provider.holds(NEW_HOST)
+    begun = time.monotonic()
+    elsewhere_goes_on(pipeline, peer, receiver, rounds=1)
+    assert time.monotonic() - begun < 1 * patience.STRETCH
+    assert pipeline.state(backlog[-1]) == "queued"
+    gate.open()
+    receiver.got(2001, timeout=60)

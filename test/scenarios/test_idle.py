@@ -1,0 +1,32 @@
+"""A pipeline that has nothing to do is quiet: less than one command a second and service."""
+import time
+
+import pytest
+
+WATCHED = 6.0  # seconds: two rounds of the longest blocking call
+
+
+@pytest.mark.long
+def test_an_idle_service_sends_less_than_a_command_a_second(launch, redis, proxy, provider, receiver):
+    wires = {name: proxy(redis.path, unix=True) for name in ("api", "consumer-0", "responder-0")}
+    pipeline = launch(redis=redis, only={name: {"REDIS_URL": wire.redis_url} for name, wire in wires.items()})
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    before = {name: wire.commands for name, wire in wires.items()}
+    time.sleep(WATCHED)  # there is no event that says "nothing happens"
+    for name, wire in wires.items():
+        sent = wire.commands - before[name]
+        assert sent < WATCHED, f"{name} sent {sent} commands in {WATCHED:g} idle seconds"
+    assert any(wire.commands for wire in wires.values())
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+
+
+def test_a_worker_that_idles_is_woken_at_once(launch, provider, receiver):
+    pipeline = launch()
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    took = []
+    for _ in range(10):
+        begun = time.monotonic()
+        pipeline.post(provider.url(), receiver.url())
+        receiver.got(len(took) + 2)
+        took.append(time.monotonic() - begun)
+    assert sorted(took)[5] < 0.5, took

@@ -1,0 +1,128 @@
+"""Real input: a real web server with real files, over http and https, as a new user would try it."""
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import struct
+import urllib.parse
+import zlib
+
+import pytest
+
+from peers.nginx import Nginx
+
+ISO_CODES = "/usr/share/iso-codes/json"
+PLAIN = "Zürich, Łódź, Ελλάδα, 東京 – good morning\n" * 200
+
+
+def a_png(width=64):
+    """A real image: a gradient in grey."""
+    def chunk(kind, data):
+        return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes((x * 4 + y) % 256 for x in range(width)) for y in range(width))
+    head = struct.pack("!IIBBBBB", width, width, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def a_csv():
+    """All languages of ISO 639-3, thrice: some megabytes."""
+    with open(os.path.join(ISO_CODES, "iso_639-3.json")) as source:
+        languages = json.load(source)["639-3"]
+    out = io.StringIO()
+    table = csv.DictWriter(out, ["alpha_3", "name", "scope", "type", "copy"], extrasaction="ignore")
+    table.writeheader()
+    for copy in range(8):
+        table.writerows({**language, "copy": copy} for language in languages)
+    return out.getvalue().encode()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    root = tmp_path_factory.mktemp("site")
+    for name in os.listdir(ISO_CODES):
+        shutil.copy(os.path.join(ISO_CODES, name), root)
+    (root / "languages.csv").write_bytes(a_csv())
+    (root / "plain.txt").write_text(PLAIN)
+    (root / "image.png").write_bytes(a_png())
+    (root / "empty.txt").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory, site, tls):
+    server = Nginx(tmp_path_factory.mktemp("nginx"), site, tls).start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(params=["http", "https"])
+def url(request, nginx):
+    return lambda path: nginx.url(path, secure=request.param == "https")
+
+
+@pytest.fixture
+def trusting(launch, tls):
+    return launch(CA_FILE=tls.ca_file)
+
+
+def said(reader, pipeline, provider, receiver):
+    request = pipeline.post(provider, receiver.url())
+    pipeline.wait(request, "delivered")
+    assert [event["event"] for event in pipeline.logs(request)][-1] == "delivered"
+    return reader(receiver.requests[-1].json)
+
+
+def test_real_files_arrive_whole(trusting, url, receiver, site):
+    for name in ("iso_3166-1.json", "iso_4217.json", "iso_15924.json"):
+        provider = url(f"/{name}")
+        request = trusting.post(provider, receiver.url())
+        trusting.wait(request, "delivered")
+        whole = (site / name).read_bytes()
+        assert receiver.requests[-1].body == b'{"requestId":"%s","data":%s}' % (request.encode(), whole)
+        assert trusting.data(request) == whole
+    assert said(lambda got: got["data"], trusting, url("/plain.txt"), receiver) == PLAIN
+    image = said(lambda got: base64.b64decode(got["dataBase64"]), trusting, url("/image.png"), receiver)
+    assert image == (site / "image.png").read_bytes()
+    assert said(lambda got: got["data"], trusting, url("/empty.txt"), receiver) is None
+    assert said(lambda got: got["data"]["3166-1"][0]["alpha_2"], trusting, url("/moved"), receiver) == "AW"
+
+
+def test_a_large_table_is_fetched_from_where_the_callback_says(trusting, url, receiver, site):
+    whole = (site / "languages.csv").read_bytes()
+    assert len(whole) > 1 << 20
+    got = said(dict, trusting, url("/languages.csv"), receiver)
+    place = urllib.parse.urlsplit(got["dataUrl"])
+    fetched = trusting.get(f"{place.path}?{place.query}")
+    assert fetched.body == whole and fetched.headers["Content-Type"].startswith("text/csv")
+    assert got["bytes"] == len(whole) and got["sha256"] == hashlib.sha256(whole).hexdigest()
+
+
+def test_failures_of_a_real_server(trusting, url, receiver):
+    missing = trusting.wait(trusting.post(url("/missing.json"), receiver.url()), "failed")
+    assert missing["error"]["code"] == "http_status" and "404" in missing["error"]["message"]
+    unavailable = trusting.post(url("/unavailable"), receiver.url())
+    limited = trusting.post(url("/limited"), receiver.url())
+    for request, status in [(unavailable, 503), (limited, 429)]:
+        attempt = trusting.wait_attempts(request, "fetch", 1)[0]
+        assert attempt["status"] == status
+        assert str(status) in json.dumps(trusting.logs(request))
+    assert not receiver.requests
+
+
+def test_a_slow_server_is_waited_for(trusting, url, receiver, site):
+    whole = (site / "iso_3166-1.json").read_bytes()
+    request = trusting.post(url("/slow/iso_3166-1.json"), receiver.url())
+    trusting.wait(request, "fetching")
+    record = trusting.wait(request, "delivered", timeout=30)
+    assert trusting.data(request) == whole and record["attempts"][0]["ms"] > 500
+
+
+def test_an_authority_nobody_knows_is_not_believed(launch, nginx, receiver):
+    pipeline = launch()
+    request = pipeline.post(nginx.url("/plain.txt", secure=True), receiver.url())
+    attempt = pipeline.wait_attempts(request, "fetch", 1)[0]
+    assert attempt["error"]["code"] == "tls" and not receiver.requests
