@@ -39,16 +39,17 @@ void store_free(struct store *store);
 bool store_is_ready(struct store *store, char *why, size_t size);
 
 /* Stores and enqueues. request->id is set by the caller (pl_uuid_new). PL_OK: on disk. PL_ELIMIT:
- * the backlog is full (QUEUE_MAX) or Redis is (75 % of maxmemory). why (may be NULL): a sentence. */
-PL_MUST_CHECK enum pl_err store_push(struct store *store, const struct pl_request *request,
-	char *why, size_t size);
+ * the backlog is full (QUEUE_MAX) or Redis is (75 % of maxmemory). why (may be NULL): a sentence.
+ */
+PL_MUST_CHECK enum pl_err store_push(
+	struct store *store, const struct pl_request *request, char *why, size_t size);
 
 PL_MUST_CHECK enum pl_err store_find(struct store *store, const char *id, struct store_found *out);
 void store_found_fini(struct store_found *found);
 
 /* Reads chunk k of chunked data into out. PL_ENOTFOUND when it is gone. */
-PL_MUST_CHECK enum pl_err store_chunk(struct store *store, const struct pl_record *record,
-	unsigned k, struct pl_buf *out);
+PL_MUST_CHECK enum pl_err store_chunk(
+	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out);
 
 /* The 32-byte key that signs dataUrl, made once per Redis. */
 PL_MUST_CHECK enum pl_err store_data_key(struct store *store, unsigned char key[32]);

@@ -1,0 +1,481 @@
+/*
+ * One thread, one loop, one connection. Handlers put their calls on a list and sleep; the loop
+ * takes the whole list, sends all pushes of it as one script call and wakes each caller with its
+ * part of the answer. While PUSHES_UNDERWAY_MAX such calls are out, the next ones gather: the
+ * slower the disk, the larger the group that shares one sync.
+ */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+#include <uv.h>
+
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "pipeline/mem.h"
+#include "pipeline/queue.h"
+
+#define PUSHES_UNDERWAY_MAX 2
+#define MEMORY_CHECK_MS     1000 /* INFO memory at most so often, and only while there are pushes */
+#define MEMORY_PERCENT_MAX  75   /* of maxmemory: above it nothing is accepted */
+#define WHY_SIZE            200
+#define PUSH_TEXT_MAX       (PL_REQUEST_BODY_MAX + 64 * 1024)
+
+struct wait { /* one handler's call; lives on its stack */
+	struct wait *prev, *next;
+	struct store *store;
+	void (*begin)(struct wait *wait); /* on the loop */
+	uv_sem_t done;
+	enum pl_err err;
+	char why[WHY_SIZE];
+	union {
+		struct pl_push push;
+		struct {
+			const char *id, *token;
+			unsigned number;
+			struct pl_buf *out;
+		} read;
+		struct {
+			const char *id;
+			struct pl_found found; /* text is a copy */
+		} find;
+	} as;
+};
+
+struct batch { /* the pushes of one script call */
+	struct store *store;
+	struct wait *waits[PL_PUSH_MAX];
+	size_t count;
+};
+
+struct store {
+	uv_thread_t thread;
+	uv_loop_t loop;
+	uv_async_t wake;
+	struct pl_queue *queue;
+	bool relaxed;
+	uint64_t queue_max, time_scale;
+
+	/* The loop's own. */
+	struct wait *pushes; /* gathered, not sent */
+	unsigned pushes_underway;
+	uint64_t memory_checked_ms;
+	bool memory_full;
+	bool closing;
+
+	/* Between the threads. */
+	uv_mutex_t lock;
+	struct wait *calls;
+	bool stop;
+	bool ready;
+	char why[WHY_SIZE];
+	void (*changed)(void *arg, bool ready, const char *why);
+	void *changed_arg;
+};
+
+/* ---- between the threads ---- */
+
+static void finish(struct wait *wait, enum pl_err err, const char *why)
+{
+	wait->err = err;
+	snprintf(wait->why, sizeof wait->why, "%s", why);
+	uv_sem_post(&wait->done); /* the handler goes on: wait is not ours any more */
+}
+
+/* Sleeps until the loop has finished it. */
+static enum pl_err call(struct store *store, struct wait *wait)
+{
+	wait->store = store;
+	int made = uv_sem_init(&wait->done, 0);
+	PL_ASSERT(made == 0);
+	uv_mutex_lock(&store->lock);
+	bool ready = store->ready;
+	bool first = store->calls == NULL;
+	if (ready)
+		DL_APPEND(store->calls, wait);
+	else
+		snprintf(wait->why, sizeof wait->why, "%s", store->why);
+	uv_mutex_unlock(&store->lock);
+	if (ready) {
+		if (first)
+			uv_async_send(&store->wake);
+		uv_sem_wait(&wait->done);
+	} else {
+		wait->err = PL_EREDIS;
+	}
+	uv_sem_destroy(&wait->done);
+	return wait->err;
+}
+
+static void set_ready(struct store *store, bool ready, const char *why)
+{
+	uv_mutex_lock(&store->lock);
+	bool news = store->ready != ready || strcmp(store->why, why) != 0;
+	store->ready = ready;
+	snprintf(store->why, sizeof store->why, "%s", why);
+	uv_mutex_unlock(&store->lock);
+	if (news && store->changed != NULL)
+		store->changed(store->changed_arg, ready, why);
+}
+
+bool store_is_ready(struct store *store, char *why, size_t size)
+{
+	uv_mutex_lock(&store->lock);
+	bool ready = store->ready;
+	if (why != NULL)
+		snprintf(why, size, "%s", store->why);
+	uv_mutex_unlock(&store->lock);
+	return ready;
+}
+
+/* ---- pushing ---- */
+
+static void flush(struct store *store);
+
+static void on_pushed(void *arg, enum pl_err err, const bool *stored, const char *why)
+{
+	struct batch *batch = arg;
+	struct store *store = batch->store;
+	store->pushes_underway--;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (err != PL_OK)
+			finish(batch->waits[i], err, why);
+		else if (!stored[i])
+			finish(batch->waits[i], PL_ELIMIT, "the backlog is full");
+		else
+			finish(batch->waits[i], PL_OK, "");
+	}
+	free(batch);
+	flush(store);
+}
+
+static void on_memory(void *arg, enum pl_err err, uint64_t used, uint64_t maxmemory)
+{
+	struct store *store = arg;
+	if (err == PL_OK)
+		store->memory_full = maxmemory > 0 && used / MEMORY_PERCENT_MAX > maxmemory / 100;
+}
+
+static void check_memory(struct store *store)
+{
+	uint64_t now = pl_clock_mono_ms();
+	if (store->memory_checked_ms + MEMORY_CHECK_MS > now)
+		return;
+	store->memory_checked_ms = now;
+	pl_queue_memory(store->queue, on_memory, store);
+}
+
+static void refuse_all(struct store *store, enum pl_err err, const char *why)
+{
+	struct wait *wait;
+	while ((wait = store->pushes) != NULL) {
+		DL_DELETE(store->pushes, wait);
+		finish(wait, err, why);
+	}
+}
+
+static void flush(struct store *store)
+{
+	if (store->pushes == NULL || store->pushes_underway >= PUSHES_UNDERWAY_MAX)
+		return;
+	check_memory(store);
+	if (store->memory_full) {
+		refuse_all(store, PL_ELIMIT, "Redis is above its share of memory");
+		return;
+	}
+	struct pl_push items[PL_PUSH_MAX];
+	struct batch *batch = pl_alloc(sizeof *batch);
+	batch->store = store;
+	batch->count = 0;
+	struct wait *wait;
+	while ((wait = store->pushes) != NULL && batch->count < PL_PUSH_MAX) {
+		DL_DELETE(store->pushes, wait);
+		items[batch->count] = wait->as.push;
+		batch->waits[batch->count++] = wait;
+	}
+	store->pushes_underway++;
+	pl_queue_push(store->queue, items, batch->count, store->queue_max, on_pushed, batch);
+}
+
+static void begin_push(struct wait *wait)
+{
+	DL_APPEND(wait->store->pushes, wait);
+}
+
+/* When it may start: 0 for at once. */
+static uint64_t delay_of(const struct store *store, const struct pl_request *request, uint64_t now)
+{
+	uint64_t delay = request->delay_ms;
+	if (request->not_before_ms > now)
+		delay = request->not_before_ms - now;
+	return (delay + store->time_scale - 1) / store->time_scale;
+}
+
+static enum pl_err first_text(
+	const struct pl_request *request, uint64_t now, uint64_t delay_ms, struct pl_buf *out)
+{
+	enum pl_state start =
+		request->starts_in == PL_STAGE_FETCH ? PL_STATE_QUEUED : PL_STATE_FETCHED;
+	const struct pl_event accepted = {
+		.n = 1,
+		.time_ms = now,
+		.state = delay_ms > 0 ? PL_STATE_SCHEDULED : start,
+		.level = PL_LOG_INFO,
+		.service = 'a',
+		.name = "accepted",
+		.stage = -1,
+		.message = "",
+		.until_ms = delay_ms > 0 ? now + delay_ms : 0,
+	};
+	enum pl_err err = pl_record_head(request, out);
+	if (err == PL_OK)
+		err = pl_event_encode(&accepted, pl_uuid_time_ms(request->id), out);
+	return err;
+}
+
+enum pl_err store_push(
+	struct store *store, const struct pl_request *request, char *why, size_t size)
+{
+	uint64_t now = pl_clock_wall_ms(), delay_ms = delay_of(store, request, now);
+	struct pl_buf text;
+	pl_buf_init(&text, PUSH_TEXT_MAX);
+	enum pl_err err = first_text(request, now, delay_ms, &text);
+	PL_ASSERT(err == PL_OK); /* a request's parts have smaller ceilings together */
+	struct wait wait = { .begin = begin_push };
+	wait.as.push = (struct pl_push) {
+		.id = request->id,
+		.stage = request->starts_in,
+		.priority = request->priority,
+		.lane = request->starts_in == PL_STAGE_FETCH ? request->fetch_lane
+							     : request->deliver_lane,
+		.delay_ms = delay_ms,
+		.text = text.data,
+		.text_len = text.len,
+	};
+	err = call(store, &wait);
+	pl_buf_fini(&text);
+	if (why != NULL)
+		snprintf(why, size, "%s", wait.why);
+	return err;
+}
+
+/* ---- reading ---- */
+
+static void on_found(void *arg, enum pl_err err, const struct pl_found *found)
+{
+	struct wait *wait = arg;
+	if (err == PL_OK) {
+		wait->as.find.found = *found;
+		wait->as.find.found.text = pl_strndup(found->text, found->text_len);
+		wait->as.find.found.reason = pl_strdup(found->reason);
+	}
+	finish(wait, err, pl_err_name(err));
+}
+
+static void begin_find(struct wait *wait)
+{
+	pl_queue_find(wait->store->queue, wait->as.find.id, on_found, wait);
+}
+
+static enum pl_state state_of(const struct pl_record *record, const struct pl_found *found)
+{
+	enum pl_state state = record->last->state;
+	if (found->held)
+		return state == PL_STATE_FETCHED ? PL_STATE_DELIVERING : PL_STATE_FETCHING;
+	if (state == PL_STATE_SCHEDULED && strcmp(found->reason, "scheduled") != 0)
+		return PL_STATE_QUEUED; /* its time has come, nothing was written for that */
+	return state;
+}
+
+enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
+{
+	struct wait wait = { .begin = begin_find };
+	wait.as.find.id = id;
+	enum pl_err err = call(store, &wait);
+	if (err != PL_OK)
+		return err;
+	struct pl_found *found = &wait.as.find.found;
+	struct pl_record *record;
+	err = pl_record_decode(id, found->text, found->text_len, &record);
+	free((void *)found->text); /* our copies, const by their type only */
+	if (err == PL_OK) {
+		*out = (struct store_found) {
+			.record = record,
+			.state = state_of(record, found),
+			.waiting = { .until_ms = found->until_ms, .ahead = found->ahead },
+		};
+		if (*found->reason != '\0')
+			out->waiting.reason = found->reason;
+	}
+	if (err != PL_OK || *found->reason == '\0')
+		free((void *)found->reason);
+	return err;
+}
+
+void store_found_fini(struct store_found *found)
+{
+	pl_record_free(found->record);
+	free((void *)found->waiting.reason);
+	*found = (struct store_found) { 0 };
+}
+
+static void on_bytes(void *arg, enum pl_err err, const char *bytes, size_t len)
+{
+	struct wait *wait = arg;
+	if (err == PL_OK)
+		err = pl_buf_add(wait->as.read.out, bytes, len);
+	finish(wait, err, pl_err_name(err));
+}
+
+static void begin_chunk(struct wait *wait)
+{
+	pl_queue_chunk_get(wait->store->queue, wait->as.read.id, wait->as.read.token,
+		wait->as.read.number, on_bytes, wait);
+}
+
+enum pl_err store_chunk(
+	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out)
+{
+	struct wait wait = { .begin = begin_chunk };
+	wait.as.read.id = record->request.id;
+	wait.as.read.token = record->data.token;
+	wait.as.read.number = k;
+	wait.as.read.out = out;
+	return call(store, &wait);
+}
+
+static void begin_key(struct wait *wait)
+{
+	pl_queue_data_key(wait->store->queue, on_bytes, wait);
+}
+
+enum pl_err store_data_key(struct store *store, unsigned char key[32])
+{
+	struct pl_buf bytes;
+	pl_buf_init(&bytes, 64);
+	struct wait wait = { .begin = begin_key };
+	wait.as.read.out = &bytes;
+	enum pl_err err = call(store, &wait);
+	if (err == PL_OK && bytes.len != 32)
+		err = PL_EREDIS;
+	if (err == PL_OK)
+		memcpy(key, bytes.data, 32);
+	pl_buf_fini(&bytes);
+	return err;
+}
+
+/* ---- the thread ---- */
+
+static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
+{
+	struct store *store = arg;
+	store->memory_full = false;
+	set_ready(store, redis->durable || store->relaxed, redis->why);
+}
+
+static void on_redis_lost(void *arg, const char *why)
+{
+	struct store *store = arg;
+	char sentence[WHY_SIZE];
+	snprintf(sentence, sizeof sentence, "Redis is away: %s", why);
+	set_ready(store, false, sentence);
+	refuse_all(store, PL_EREDIS, sentence); /* gathered, never sent: nothing happened */
+}
+
+static void on_queue_closed(void *arg)
+{
+	struct store *store = arg;
+	refuse_all(store, PL_ECLOSED, "the service is stopping");
+	uv_close((uv_handle_t *)&store->wake, NULL);
+}
+
+static void on_wake(uv_async_t *async)
+{
+	struct store *store = async->data;
+	uv_mutex_lock(&store->lock);
+	struct wait *calls = store->calls;
+	store->calls = NULL;
+	bool stop = store->stop;
+	uv_mutex_unlock(&store->lock);
+	struct wait *wait, *next;
+	DL_FOREACH_SAFE(calls, wait, next)
+	{
+		DL_DELETE(calls, wait);
+		if (store->closing)
+			finish(wait, PL_ECLOSED, "the service is stopping");
+		else
+			wait->begin(wait);
+	}
+	flush(store);
+	if (stop && !store->closing) {
+		store->closing = true;
+		set_ready(store, false, "the service is stopping");
+		pl_queue_close(store->queue, on_queue_closed, store);
+	}
+}
+
+static void run(void *arg)
+{
+	struct store *store = arg;
+	uv_run(&store->loop, UV_RUN_DEFAULT);
+}
+
+enum pl_err store_new(const struct pl_settings *settings,
+	void (*changed)(void *arg, bool ready, const char *why), void *arg, struct store **out,
+	const char **why)
+{
+	struct store *store = pl_calloc(1, sizeof *store);
+	store->changed = changed;
+	store->changed_arg = arg;
+	store->relaxed = strcmp(pl_settings_text(settings, "DURABILITY"), "relaxed") == 0;
+	store->queue_max = pl_settings_number(settings, "QUEUE_MAX");
+	store->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	snprintf(store->why, sizeof store->why, "not connected to Redis yet");
+	if (uv_loop_init(&store->loop) != 0 || uv_mutex_init(&store->lock) != 0 ||
+		uv_async_init(&store->loop, &store->wake, on_wake) != 0) {
+		*why = "no event loop for Redis";
+		free(store);
+		return PL_ESYS;
+	}
+	store->wake.data = store;
+	const struct pl_queue_options options = {
+		.redis_url = pl_settings_text(settings, "REDIS_URL"),
+		.host_concurrency = (unsigned)pl_settings_number(settings, "HOST_CONCURRENCY"),
+		.breaker_ms = PL_BREAKER_MS / store->time_scale,
+		.on_ready = on_redis_ready,
+		.on_lost = on_redis_lost,
+		.arg = store,
+	};
+	enum pl_err err = pl_queue_new(&store->loop, &options, &store->queue, why);
+	if (err == PL_OK && uv_thread_create(&store->thread, run, store) != 0) {
+		*why = "no thread for Redis";
+		err = PL_ESYS;
+	}
+	if (err != PL_OK) {
+		uv_close((uv_handle_t *)&store->wake, NULL);
+		uv_run(&store->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&store->loop);
+		uv_mutex_destroy(&store->lock);
+		free(store);
+		return err;
+	}
+	*out = store;
+	return PL_OK;
+}
+
+void store_free(struct store *store)
+{
+	if (store == NULL)
+		return;
+	uv_mutex_lock(&store->lock);
+	store->stop = true;
+	uv_mutex_unlock(&store->lock);
+	uv_async_send(&store->wake);
+	uv_thread_join(&store->thread);
+	int left = uv_loop_close(&store->loop);
+	PL_ASSERT(left == 0);
+	uv_mutex_destroy(&store->lock);
+	free(store);
+}
