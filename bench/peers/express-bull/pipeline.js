@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import Bull from 'bull';
 
-export const concurrency = Number(process.env.CONCURRENCY ?? 64);
+export const concurrency = Number(process.env.CONCURRENCY ?? 128);
 
 const redis = { path: process.env.REDIS_SOCKET };
 const jobs = (attempts) => ({

@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 
-export const concurrency = Number(process.env.CONCURRENCY ?? 64);
+export const concurrency = Number(process.env.CONCURRENCY ?? 128);
 
 // A worker blocks on its connection and must wait for Redis for ever (BullMQ insists on null).
 const connection = () => new Redis({
