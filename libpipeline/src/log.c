@@ -15,7 +15,7 @@
 #include "pipeline/json.h"
 
 #define GATHERED_MAX (64 * 1024) /* what a pipe holds: gathering more would only wait longer */
-#define WORD_MAX     160	 /* bytes of an id, an event, a stage, a service, as escaped */
+#define WORD_MAX     160         /* bytes of an id, an event, a stage, a service, as escaped */
 
 /* Set by pl_log_init before there are threads, read by all. */
 static const char *service_name = "fetchback";
@@ -244,7 +244,6 @@ void pl_log(enum pl_log_level level, const struct pl_log_about *about, const cha
 		char reason[PL_LOG_LINE_MAX];
 		va_list args;
 		va_start(args, format);
-		errno = saved_errno; /* for %m */
 		if (vsnprintf(reason, sizeof reason, format, args) < 0)
 			reason[0] = '\0';
 		va_end(args);

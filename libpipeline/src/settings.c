@@ -1,35 +1,19 @@
 #include "pipeline/settings.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "pipeline/clock.h"
-#include "pipeline/json.h"
 #include "pipeline/mem.h"
-#include "pipeline/text.h"
+#include "setting.h"
 
 #define FLAG_SIZE       64          /* the longest name, "-file" and a NUL */
 #define SECRET_FILE_MAX (64 * 1024) /* bytes of the file that NAME_FILE names */
 #define ERRORS_MAX      (64 * 1024) /* bytes of all sentences; what comes then is not told */
-#define SHOWN_MAX       100         /* bytes of a wrong value that a sentence repeats */
 #define NEAR_MAX        3           /* edits between a flag and the one that may be meant */
 
-struct value {
-	const struct pl_setting *row;
-	char *text;      /* as it was written; NULL: unset */
-	uint64_t number; /* a number, ms, bytes, or which of the choices */
-	struct pl_schedule *schedule;
-	bool given;
-	/* While reading; borrowed from argv, NULL when there was no such flag. */
-	const char *flag;      /* --name */
-	const char *file_flag; /* --name-file */
-};
-
 struct pl_settings {
-	struct value *values;
+	struct setting_value *values;
 	size_t count;
 };
 
@@ -62,235 +46,12 @@ __attribute__((format(printf, 2, 3))) static void complain(
 	va_end(args);
 }
 
-/* A value of someone else's making, quoted, on one line and cut; free() it. */
-static char *quoted(const char *text)
-{
-	struct pl_buf out;
-	size_t len = strlen(text);
-	pl_buf_init(&out, 6 * SHOWN_MAX + 2);
-	enum pl_err err = pl_json_string(&out, text, len < SHOWN_MAX ? len : SHOWN_MAX);
-	PL_ASSERT(err == PL_OK);
-	return pl_buf_take(&out, NULL);
-}
-
-/* ---- sizes: bytes in units of 1000 or 1024 ------------------------------------------------- */
-
-static const struct {
-	const char *name;
-	uint64_t bytes;
-} sizes[] = { { "TiB", 1ull << 40 }, { "GiB", 1ull << 30 }, { "MiB", 1ull << 20 },
-	{ "KiB", 1ull << 10 }, { "TB", 1000000000000 }, { "GB", 1000000000 }, { "MB", 1000000 },
-	{ "kB", 1000 }, { "B", 1 }, { "", 1 } };
-#define SIZES        (sizeof sizes / sizeof *sizes)
-#define SIZES_BINARY 4
-
-static enum pl_err size_parse(const char *text, uint64_t *out)
-{
-	size_t digits = strspn(text, "0123456789");
-	uint64_t number;
-	enum pl_err err = pl_number_parse(text, digits, UINT64_MAX, &number);
-	if (err != PL_OK)
-		return err;
-	for (size_t i = 0; i < SIZES; i++) {
-		if (strcasecmp(text + digits, sizes[i].name) != 0)
-			continue;
-		if (number > UINT64_MAX / sizes[i].bytes)
-			return PL_ELIMIT;
-		*out = number * sizes[i].bytes;
-		return PL_OK;
-	}
-	return PL_EINVAL;
-}
-
-static enum pl_err size_add(struct pl_buf *out, uint64_t bytes)
-{
-	size_t i = 0;
-	while (i < SIZES_BINARY && (bytes == 0 || bytes % sizes[i].bytes != 0))
-		i++;
-	if (i == SIZES_BINARY)
-		return pl_buf_format(out, "%" PRIu64, bytes);
-	return pl_buf_format(out, "%" PRIu64 "%s", bytes / sizes[i].bytes, sizes[i].name);
-}
-
-/* ---- what a row allows, in words ----------------------------------------------------------- */
-
-static enum pl_err duration_add(struct pl_buf *out, uint64_t ms)
-{
-	char text[32];
-	pl_duration_format(ms, text, sizeof text);
-	return pl_buf_text(out, text);
-}
-
-static enum pl_err limit_add(struct pl_buf *out, const struct pl_setting *row, uint64_t limit)
-{
-	if (row->type == PL_SETTING_DURATION)
-		return duration_add(out, limit);
-	if (row->type == PL_SETTING_BYTES)
-		return size_add(out, limit);
-	return pl_buf_format(out, "%" PRIu64, limit);
-}
-
-static bool has_range(const struct pl_setting *row)
-{
-	return row->min != 0 || row->max != 0;
-}
-
-/* " from 1 to 100", " of 1", or nothing. */
-static enum pl_err range_add(struct pl_buf *out, const struct pl_setting *row)
-{
-	if (!has_range(row))
-		return PL_OK;
-	enum pl_err err = pl_buf_text(out, row->min == row->max ? ", only " : " from ");
-	if (err == PL_OK)
-		err = limit_add(out, row, row->min);
-	if (err == PL_OK && row->min != row->max)
-		err = pl_buf_text(out, " to ");
-	if (err == PL_OK && row->min != row->max)
-		err = limit_add(out, row, row->max);
-	return err;
-}
-
-/* "json|text" -> "json or text" */
-static enum pl_err choices_add(struct pl_buf *out, const char *choices)
-{
-	enum pl_err err = PL_OK;
-	for (const char *at = choices; err == PL_OK && *at != '\0';) {
-		size_t len = strcspn(at, "|");
-		if (at != choices)
-			err = pl_buf_text(out, strchr(at, '|') != NULL ? ", " : " or ");
-		if (err == PL_OK)
-			err = pl_buf_add(out, at, len);
-		at += len + (at[len] == '|');
-	}
-	return err;
-}
-
-static enum pl_err allowed_add(struct pl_buf *out, const struct pl_setting *row, bool examples)
-{
-	static const char *const words[] = {
-		[PL_SETTING_TEXT] = "a text",
-		[PL_SETTING_SECRET] = "a text",
-		[PL_SETTING_NUMBER] = "a whole number",
-		[PL_SETTING_DURATION] = "a duration",
-		[PL_SETTING_BYTES] = "a size",
-		[PL_SETTING_CHOICE] = "",
-		[PL_SETTING_SCHEDULE] = "durations with commas between them",
-	};
-	static const char *const such_as[] = {
-		[PL_SETTING_DURATION] = ", such as 250ms, 10s or 1h30m",
-		[PL_SETTING_BYTES] = ", such as 64MiB, 10MB or 4096",
-		[PL_SETTING_SCHEDULE] = ", such as 5s,30s,2m",
-	};
-	enum pl_err err = pl_buf_text(out, words[row->type]);
-	if (err == PL_OK && row->type == PL_SETTING_CHOICE)
-		err = choices_add(out, row->choices);
-	if (err == PL_OK)
-		err = range_add(out, row);
-	if (err == PL_OK && examples && such_as[row->type] != NULL)
-		err = pl_buf_text(out, such_as[row->type]);
-	return err;
-}
-
-/* The same as a string; free() it. */
-static char *allowed(const struct pl_setting *row, bool examples)
-{
-	struct pl_buf out;
-	pl_buf_init(&out, ERRORS_MAX);
-	enum pl_err err = allowed_add(&out, row, examples);
-	PL_ASSERT(err == PL_OK);
-	return pl_buf_take(&out, NULL);
-}
-
-/* ---- one value ----------------------------------------------------------------------------- */
-
-static enum pl_err choice_parse(const char *choices, const char *text, uint64_t *out)
-{
-	size_t len = strlen(text);
-	for (uint64_t which = 0;; which++) {
-		size_t choice_len = strcspn(choices, "|");
-		if (choice_len == len && memcmp(choices, text, len) == 0) {
-			*out = which;
-			return PL_OK;
-		}
-		if (choices[choice_len] == '\0')
-			return PL_EINVAL;
-		choices += choice_len + 1;
-	}
-}
-
-static enum pl_err number_of(const struct pl_setting *row, const char *text, uint64_t *out)
-{
-	uint64_t number;
-	enum pl_err err = row->type == PL_SETTING_BYTES ? size_parse(text, &number)
-			  : row->type == PL_SETTING_DURATION
-				  ? pl_duration_parse(text, strlen(text), &number)
-				  : pl_number_parse(text, strlen(text), UINT64_MAX, &number);
-	if (err != PL_OK)
-		return err;
-	if (has_range(row) && (number < row->min || number > row->max))
-		return PL_ELIMIT;
-	*out = number;
-	return PL_OK;
-}
-
-static enum pl_err schedule_of(const char *text, struct pl_schedule **out)
-{
-	struct pl_schedule schedule;
-	enum pl_err err = pl_schedule_parse(text, strlen(text), &schedule);
-	if (err != PL_OK)
-		return err;
-	*out = pl_alloc(sizeof schedule);
-	**out = schedule;
-	return PL_OK;
-}
-
-/* Reads text as the value's row wants it. */
-static enum pl_err value_set(struct value *value, const char *text)
-{
-	enum pl_err err = PL_OK;
-	switch (value->row->type) {
-	case PL_SETTING_TEXT:
-	case PL_SETTING_SECRET:
-		break;
-	case PL_SETTING_NUMBER:
-	case PL_SETTING_DURATION:
-	case PL_SETTING_BYTES:
-		err = number_of(value->row, text, &value->number);
-		break;
-	case PL_SETTING_CHOICE:
-		err = choice_parse(value->row->choices, text, &value->number);
-		break;
-	case PL_SETTING_SCHEDULE:
-		err = schedule_of(text, &value->schedule);
-		break;
-	}
-	if (err == PL_OK)
-		value->text = pl_strdup(text);
-	return err;
-}
-
-static void value_fini(struct value *value)
-{
-	if (value->text != NULL && value->row->type == PL_SETTING_SECRET)
-		explicit_bzero(value->text, strlen(value->text));
-	free(value->text);
-	free(value->schedule);
-}
-
-static void value_default(struct value *value)
-{
-	if (value->row->fallback == NULL)
-		return;
-	enum pl_err err = value_set(value, value->row->fallback);
-	PL_ASSERT(err == PL_OK);
-}
-
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* The whole file without the line's end; NULL after it was complained of. */
 static char *secret_read(struct reading *reading, const struct pl_setting *row, const char *path)
 {
-	char *shown = quoted(path);
+	char *shown = setting_quoted(path);
 	struct pl_buf text;
 	pl_buf_init(&text, SECRET_FILE_MAX);
 	char *at = pl_buf_reserve(&text, SECRET_FILE_MAX);
@@ -310,7 +71,6 @@ static char *secret_read(struct reading *reading, const struct pl_setting *row, 
 		if (len == 0)
 			complain(reading, "%s_FILE names %s, which is empty.", row->name, shown);
 	}
-	explicit_bzero(at, SECRET_FILE_MAX);
 	if (file != NULL)
 		fclose(file); /* only read: nothing can be lost */
 	pl_buf_fini(&text);
@@ -328,26 +88,21 @@ static const char *variable(const char *name, const char *suffix)
 	return text != NULL && *text != '\0' ? text : NULL;
 }
 
-static bool is_text(const struct pl_setting *row)
-{
-	return row->type == PL_SETTING_TEXT || row->type == PL_SETTING_SECRET;
-}
-
-static void value_given(struct reading *reading, struct value *value, const char *text)
+static void value_given(struct reading *reading, struct setting_value *value, const char *text)
 {
 	const struct pl_setting *row = value->row;
 	value->given = true;
-	if (is_text(row) && *text == '\0')
+	if (setting_is_text(row) && *text == '\0')
 		return;
-	if (value_set(value, text) == PL_OK)
+	if (setting_set(value, text) == PL_OK)
 		return;
-	char *shown = quoted(text), *may_be = allowed(row, true);
+	char *shown = setting_quoted(text), *may_be = setting_allowed(row, true);
 	complain(reading, "%s is %s; it must be %s.", row->name, shown, may_be);
 	free(shown);
 	free(may_be);
 }
 
-static void value_read(struct reading *reading, struct value *value)
+static void value_read(struct reading *reading, struct setting_value *value)
 {
 	const struct pl_setting *row = value->row;
 	const char *text = value->flag != NULL ? value->flag : variable(row->name, "");
@@ -359,13 +114,12 @@ static void value_read(struct reading *reading, struct value *value)
 	if (row->type == PL_SETTING_SECRET)
 		path = value->file_flag != NULL ? value->file_flag : variable(row->name, "_FILE");
 	if (path == NULL) {
-		value_default(value);
+		setting_default(value);
 		return;
 	}
 	char *secret = secret_read(reading, row, path);
 	if (secret != NULL) {
 		value_given(reading, value, secret);
-		explicit_bzero(secret, strlen(secret));
 		free(secret);
 	}
 }
@@ -392,7 +146,7 @@ static size_t edits_between(const char *a, size_t a_len, const char *b)
 
 static void complain_of_flag(struct reading *reading, const char *flag, size_t len)
 {
-	char nearest[FLAG_SIZE] = "", *name = pl_strndup(flag, len), *shown = quoted(name);
+	char nearest[FLAG_SIZE] = "", *name = pl_strndup(flag, len), *shown = setting_quoted(name);
 	size_t best = (len + 1) / 2 < NEAR_MAX ? (len + 1) / 2 : NEAR_MAX;
 	for (size_t i = 0; len < FLAG_SIZE && i < reading->settings->count; i++) {
 		char known[FLAG_SIZE];
@@ -419,7 +173,7 @@ static void complain_of_flag(struct reading *reading, const char *flag, size_t l
 static const char **flag_slot(struct pl_settings *settings, const char *flag, size_t len)
 {
 	for (size_t i = 0; i < settings->count; i++) {
-		struct value *value = &settings->values[i];
+		struct setting_value *value = &settings->values[i];
 		char known[FLAG_SIZE];
 		flag_of(value->row->name, "", known);
 		if (strlen(known) == len && memcmp(known, flag, len) == 0)
@@ -442,7 +196,7 @@ static bool is_flag(const char *arg)
 static int flag_read(struct reading *reading, int argc, char *const *argv)
 {
 	if (!is_flag(argv[0])) {
-		char *shown = quoted(argv[0]);
+		char *shown = setting_quoted(argv[0]);
 		complain(reading, "%s belongs to no flag; --help lists them.", shown);
 		free(shown);
 		return 1;
@@ -461,7 +215,7 @@ static int flag_read(struct reading *reading, int argc, char *const *argv)
 	return separate ? 2 : 1;
 }
 
-static struct value *value_find(const struct pl_settings *settings, const char *name)
+static struct setting_value *value_find(const struct pl_settings *settings, const char *name)
 {
 	for (size_t i = 0; i < settings->count; i++)
 		if (strcmp(settings->values[i].row->name, name) == 0)
@@ -509,30 +263,30 @@ void pl_settings_free(struct pl_settings *settings)
 	if (settings == NULL)
 		return;
 	for (size_t i = 0; i < settings->count; i++)
-		value_fini(&settings->values[i]);
+		setting_fini(&settings->values[i]);
 	free(settings->values);
 	free(settings);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-static const struct value *value_get(const struct pl_settings *settings, const char *name)
+static const struct setting_value *value_get(const struct pl_settings *settings, const char *name)
 {
-	const struct value *value = value_find(settings, name);
+	const struct setting_value *value = value_find(settings, name);
 	PL_ASSERT(value != NULL);
 	return value;
 }
 
 const char *pl_settings_text(const struct pl_settings *settings, const char *name)
 {
-	const struct value *value = value_get(settings, name);
-	PL_ASSERT(is_text(value->row) || value->row->type == PL_SETTING_CHOICE);
+	const struct setting_value *value = value_get(settings, name);
+	PL_ASSERT(setting_is_text(value->row) || value->row->type == PL_SETTING_CHOICE);
 	return value->text;
 }
 
 uint64_t pl_settings_number(const struct pl_settings *settings, const char *name)
 {
-	const struct value *value = value_get(settings, name);
+	const struct setting_value *value = value_get(settings, name);
 	PL_ASSERT(value->row->type == PL_SETTING_NUMBER ||
 		  value->row->type == PL_SETTING_DURATION || value->row->type == PL_SETTING_BYTES);
 	return value->number;
@@ -540,14 +294,14 @@ uint64_t pl_settings_number(const struct pl_settings *settings, const char *name
 
 unsigned pl_settings_choice(const struct pl_settings *settings, const char *name)
 {
-	const struct value *value = value_get(settings, name);
+	const struct setting_value *value = value_get(settings, name);
 	PL_ASSERT(value->row->type == PL_SETTING_CHOICE);
 	return (unsigned)value->number;
 }
 
 const struct pl_schedule *pl_settings_schedule(const struct pl_settings *settings, const char *name)
 {
-	const struct value *value = value_get(settings, name);
+	const struct setting_value *value = value_get(settings, name);
 	PL_ASSERT(value->row->type == PL_SETTING_SCHEDULE);
 	return value->schedule;
 }
@@ -559,119 +313,18 @@ bool pl_settings_given(const struct pl_settings *settings, const char *name)
 
 /* ---- showing ------------------------------------------------------------------------------- */
 
-/* The comma that ends the URL at text, if another one follows; a comma within a password does
- * not count. NULL: it is the last. */
-static const char *url_end(const char *text)
-{
-	static const char scheme[] = "abcdefghijklmnopqrstuvwxyz0123456789+.- ";
-	for (const char *comma = strchr(text, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
-		size_t len = strspn(comma + 1, scheme);
-		if (strncmp(comma + 1 + len, "://", 3) == 0)
-			return comma;
-	}
-	return NULL;
-}
-
-/* A text with "***" for the user info of each URL in it. */
-static enum pl_err masked_add(struct pl_buf *out, const char *text)
-{
-	enum pl_err err = PL_OK;
-	for (const char *mark = strstr(text, "://"); err == PL_OK && mark != NULL;) {
-		const char *user = mark + 3, *comma = url_end(user);
-		size_t len = comma != NULL ? (size_t)(comma - user) : strlen(user);
-		const char *at = memrchr(user, '@', len);
-		err = pl_buf_add(out, text, (size_t)(user - text));
-		if (err == PL_OK && at != NULL)
-			err = pl_buf_text(out, "***");
-		text = at != NULL ? at : user;
-		mark = comma != NULL ? strstr(comma, "://") : NULL;
-	}
-	return err == PL_OK ? pl_buf_text(out, text) : err;
-}
-
-/* Quoted only where the line would be hard to read without. */
-static enum pl_err text_show(struct pl_buf *out, const char *text)
-{
-	struct pl_buf masked;
-	pl_buf_init(&masked, out->max);
-	enum pl_err err = masked_add(&masked, text);
-	bool plain = err == PL_OK;
-	for (size_t i = 0; plain && i < masked.len; i++)
-		plain = masked.data[i] > ' ' && masked.data[i] < 0x7f && masked.data[i] != '"';
-	if (err == PL_OK)
-		err = plain ? pl_buf_add(out, masked.data, masked.len)
-			    : pl_json_string(out, masked.data, masked.len);
-	pl_buf_fini(&masked);
-	return err;
-}
-
-static enum pl_err schedule_show(struct pl_buf *out, const struct pl_schedule *schedule)
-{
-	enum pl_err err = PL_OK;
-	for (size_t i = 0; i < schedule->count && err == PL_OK; i++) {
-		if (i > 0)
-			err = pl_buf_text(out, ",");
-		if (err == PL_OK)
-			err = duration_add(out, schedule->delay_ms[i]);
-	}
-	return err;
-}
-
-static enum pl_err value_show(struct pl_buf *out, const struct value *value)
-{
-	if (value->text == NULL)
-		return pl_buf_text(out, "\"\"");
-	switch (value->row->type) {
-	case PL_SETTING_SECRET:
-		return pl_buf_text(out, "(hidden)");
-	case PL_SETTING_TEXT:
-	case PL_SETTING_CHOICE:
-		return text_show(out, value->text);
-	case PL_SETTING_NUMBER:
-	case PL_SETTING_DURATION:
-	case PL_SETTING_BYTES:
-		return limit_add(out, value->row, value->number);
-	case PL_SETTING_SCHEDULE:
-		return schedule_show(out, value->schedule);
-	}
-	return PL_OK;
-}
-
-static bool schedules_equal(const struct pl_schedule *a, const struct pl_schedule *b)
-{
-	return a->count == b->count &&
-	       memcmp(a->delay_ms, b->delay_ms, a->count * sizeof *a->delay_ms) == 0;
-}
-
-static bool is_default(const struct value *value)
-{
-	struct value usual = { .row = value->row };
-	value_default(&usual);
-	bool same;
-	if (value->text == NULL || usual.text == NULL)
-		same = value->text == usual.text;
-	else if (is_text(value->row))
-		same = strcmp(value->text, usual.text) == 0;
-	else if (value->row->type == PL_SETTING_SCHEDULE)
-		same = schedules_equal(value->schedule, usual.schedule);
-	else
-		same = value->number == usual.number;
-	value_fini(&usual);
-	return same;
-}
-
 enum pl_err pl_settings_changes(const struct pl_settings *settings, struct pl_buf *out)
 {
 	struct pl_buf line;
 	pl_buf_init(&line, out->max);
 	enum pl_err err = PL_OK;
 	for (size_t i = 0; i < settings->count && err == PL_OK; i++) {
-		const struct value *value = &settings->values[i];
-		if (is_default(value))
+		const struct setting_value *value = &settings->values[i];
+		if (setting_is_default(value))
 			continue;
 		err = pl_buf_format(&line, "%s%s=", line.len > 0 ? " " : "", value->row->name);
 		if (err == PL_OK)
-			err = value_show(&line, value);
+			err = setting_show(&line, value);
 	}
 	if (err == PL_OK)
 		err = pl_buf_add(out, line.data, line.len);
@@ -685,7 +338,7 @@ enum pl_err pl_settings_changes(const struct pl_settings *settings, struct pl_bu
  */
 static void row_print_help(const struct pl_setting *row, FILE *out)
 {
-	char flag[FLAG_SIZE], *may_be = allowed(row, false);
+	char flag[FLAG_SIZE], *may_be = setting_allowed(row, false);
 	flag_of(row->name, "", flag);
 	fprintf(out, "  --%s%s%s\n        %s (%s", flag, row->fallback != NULL ? " " : "",
 		row->fallback != NULL ? row->fallback : "", row->help, may_be);
@@ -697,7 +350,7 @@ static void row_print_help(const struct pl_setting *row, FILE *out)
 
 static void row_print_markdown(const struct pl_setting *row, FILE *out)
 {
-	char *may_be = allowed(row, false);
+	char *may_be = setting_allowed(row, false);
 	fprintf(out, "| `%s` | ", row->name);
 	if (row->fallback != NULL)
 		fprintf(out, "`%s`", row->fallback);

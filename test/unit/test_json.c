@@ -41,6 +41,7 @@ static void what_could_break_or_disguise_a_line_is_escaped(void **state)
 	writes("\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0", 8, "\"\\u0080\\u0085\\u009f\xc2\xa0\"");
 	writes("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xae\xe2\x80\xaf", 15,
 		"\"\xe2\x80\xa7\\u2028\\u2029\\u202e\xe2\x80\xaf\"");
+	writes("\xd8\x9b\xd8\x9c", 4, "\"\xd8\x9b\\u061c\"");
 	writes("\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa\xe2\x80\x8f", 12,
 		"\"\\u2066\\u2069\xe2\x81\xaa\\u200f\"");
 }
@@ -214,11 +215,11 @@ static const struct sample illegal[] = { SAMPLE(""), SAMPLE(" "),
 	SAMPLE("\"\xc3\""), SAMPLE("\"\xc3(\""), SAMPLE("\"\xc0\x80\""), SAMPLE("\"\xc1\xbf\""),
 	SAMPLE("\"\xe0\x9f\xbf\""), SAMPLE("\"\xed\xa0\x80\""), SAMPLE("\"\xf0\x8f\xbf\xbf\""),
 	SAMPLE("\"\xf4\x90\x80\x80\""), SAMPLE("\"\xf5\x80\x80\x80\""), SAMPLE("\"\xe6\x97\""),
-	SAMPLE("\"\xe6\\u0041\""), SAMPLE("["), SAMPLE("]"), SAMPLE("[,]"), SAMPLE("[1,]"),
-	SAMPLE("[,1]"), SAMPLE("[1 2]"), SAMPLE("[1"), SAMPLE("[1,"), SAMPLE("[1}"), SAMPLE("[1]]"),
-	SAMPLE("[1:2]"), SAMPLE("[]1"), SAMPLE("[],[]"), SAMPLE("{"), SAMPLE("}"), SAMPLE("{]"),
-	SAMPLE("{,}"), SAMPLE("{1:2}"), SAMPLE("{a:1}"), SAMPLE("{\"a\"}"), SAMPLE("{\"a\":}"),
-	SAMPLE("{\"a\":1,}"), SAMPLE("{\"a\",1}"), SAMPLE("{\"a\"::1}"),
+	SAMPLE("\"\xc3 \xa9\""), SAMPLE("\"\xe6\\u0041\""), SAMPLE("["), SAMPLE("]"), SAMPLE("[,]"),
+	SAMPLE("[1,]"), SAMPLE("[,1]"), SAMPLE("[1 2]"), SAMPLE("[1"), SAMPLE("[1,"), SAMPLE("[1}"),
+	SAMPLE("[1]]"), SAMPLE("[1:2]"), SAMPLE("[]1"), SAMPLE("[],[]"), SAMPLE("{"), SAMPLE("}"),
+	SAMPLE("{]"), SAMPLE("{,}"), SAMPLE("{1:2}"), SAMPLE("{a:1}"), SAMPLE("{\"a\"}"),
+	SAMPLE("{\"a\":}"), SAMPLE("{\"a\":1,}"), SAMPLE("{\"a\",1}"), SAMPLE("{\"a\"::1}"),
 	SAMPLE("{\"a\":1 \"b\":2}"), SAMPLE("{\"a\":1]"), SAMPLE("{\"a\":1"), SAMPLE("{\"a"),
 	SAMPLE("{\"a\":1}}"), SAMPLE("{null:1}"), SAMPLE("1,2"), SAMPLE(",1"), SAMPLE("1,"),
 	SAMPLE("// x\n1"), SAMPLE("/**/1"), STRANGE("1\0"), STRANGE("[1\0]"), SAMPLE("1\f"),
@@ -362,10 +363,13 @@ static void text_is_utf8_without_nul_at_any_split(void **state)
 		       "12345678\xc3\xa9") };
 	static const struct sample bad[] = { SAMPLE("\0"), SAMPLE("1234567\0"), SAMPLE("\x80"),
 		SAMPLE("\xbf"), SAMPLE("\xc0\x80"), SAMPLE("\xc1\xbf"), SAMPLE("\xc3"),
-		SAMPLE("\xc3(12345678"), SAMPLE("\xe0\x9f\xbf"), SAMPLE("\xe6\x97"),
-		SAMPLE("\xe6\x97x"), SAMPLE("\xed\xa0\x80"), SAMPLE("\xed\xbf\xbf"),
-		SAMPLE("\xf0\x8f\xbf\xbf"), SAMPLE("\xf0\x9f\x98"), SAMPLE("\xf4\x90\x80\x80"),
-		SAMPLE("\xf5\x80\x80\x80"), SAMPLE("\xfe"), SAMPLE("\xff"),
+		SAMPLE("\xc3"
+		       "12345678"
+		       "\xa9"),
+		SAMPLE("\xe0\x9f\xbf"), SAMPLE("\xe6\x97"), SAMPLE("\xe6\x97x"),
+		SAMPLE("\xed\xa0\x80"), SAMPLE("\xed\xbf\xbf"), SAMPLE("\xf0\x8f\xbf\xbf"),
+		SAMPLE("\xf0\x9f\x98"), SAMPLE("\xf4\x90\x80\x80"), SAMPLE("\xf5\x80\x80\x80"),
+		SAMPLE("\xfe"), SAMPLE("\xff"),
 		SAMPLE("12345678\xff"
 		       "12345678") };
 	for (size_t i = 0; i < COUNT(good); i++)

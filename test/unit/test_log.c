@@ -337,7 +337,9 @@ static void a_reader_that_is_gone_stops_nobody(void **state)
 {
 	(void)state;
 	pl_log_init("test", PL_LOG_INFO, true, -1);
+	errno = ENOENT;
 	pl_log(PL_LOG_ERROR, NULL, "unheard", NULL);
+	assert_int_equal(errno, ENOENT);
 	pl_log_init("test", PL_LOG_INFO, true, sink);
 	pl_log(PL_LOG_INFO, NULL, "heard", NULL);
 	assert_null(strstr(written(), "unheard"));

@@ -222,7 +222,8 @@ static void a_hostile_value_stays_on_its_line(void **state)
 	memset(long_value, 'x', sizeof long_value - 1);
 	long_value[sizeof long_value - 1] = '\0';
 	snprintf(errors, sizeof errors,
-		"T_NUMBER is \"%.100s\"; it must be a whole number from 1 to 100.\n", long_value);
+		"T_NUMBER is \"%.100s\xe2\x80\xa6\"; it must be a whole number from 1 to 100.\n",
+		long_value);
 	refused(ARGS("--t-number", long_value), errors);
 }
 
