@@ -73,22 +73,18 @@ enum pl_err pl_buf_vformat(struct pl_buf *buf, const char *format, va_list args)
 {
 	va_list again;
 	va_copy(again, args);
-	size_t left = buf->room > buf->len ? buf->room - buf->len : 0;
+	size_t left = buf->room - buf->len; /* what fits here is within the ceiling, as room is */
 	int len = vsnprintf(left > 0 ? buf->data + buf->len : NULL, left, format, args);
 	PL_ASSERT(len >= 0);
 	enum pl_err err = PL_OK;
 	if ((size_t)len >= left) {
+		if (left > 0)
+			buf->data[buf->len] = '\0';
 		char *at = pl_buf_reserve(buf, (size_t)len);
-		if (at == NULL) {
-			err = PL_ELIMIT;
-			if (left > 0)
-				buf->data[buf->len] = '\0';
-		} else {
+		if (at != NULL)
 			vsnprintf(at, (size_t)len + 1, format, again);
-		}
-	} else if ((size_t)len > buf->max - buf->len) {
-		err = PL_ELIMIT;
-		buf->data[buf->len] = '\0';
+		else
+			err = PL_ELIMIT;
 	}
 	va_end(again);
 	if (err == PL_OK)
