@@ -330,20 +330,53 @@ static void test_redis_and_the_api_never(void **state)
 	pl_netpolicy_free(policy);
 }
 
+/* In place of the system's: a machine whose interfaces have public addresses. */
+int getifaddrs(struct ifaddrs **first)
+{
+	static struct sockaddr_storage addresses[2];
+	static struct ifaddrs list[3];
+	addresses[0] = address("1.2.3.4", 0);
+	addresses[1] = address("2606:4700::5", 0);
+	list[0] = (struct ifaddrs) { .ifa_next = &list[1] }; /* one without an address */
+	for (size_t i = 0; i < 2; i++)
+		list[i + 1] = (struct ifaddrs) { .ifa_next = i == 0 ? &list[2] : NULL,
+			.ifa_addr = (struct sockaddr *)&addresses[i] };
+	*first = list;
+	return 0;
+}
+
+void freeifaddrs(struct ifaddrs *first)
+{
+	assert_non_null(first);
+}
+
 static void test_own_interfaces(void **state)
 {
 	(void)state;
+	struct pl_netpolicy *policy = policy_of(&(struct pl_netpolicy_options) {
+		.own_interfaces = true, .allow_hosts = "a.example" });
+	refuses(policy, "1.2.3.4", "own interface");
+	refuses(policy, "::ffff:1.2.3.4", "own interface");
+	refuses(policy, "2606:4700::5", "own interface");
+	passes(policy, "1.2.3.5", "public");
+	passes(policy, "2606:4700::4", "public");
+	judged(policy, "1.2.3.4", 80, "a.example", PL_OK, NULL);
+	pl_netpolicy_free(policy);
+	policy = policy_of(&(struct pl_netpolicy_options) { 0 });
+	passes(policy, "1.2.3.4", "public");
+	pl_netpolicy_free(policy);
+}
+
+static void test_the_api_on_all_addresses(void **state)
+{
+	(void)state;
+	struct sockaddr_storage never = address("0.0.0.0", 3001);
 	struct pl_netpolicy *policy =
-		policy_of(&(struct pl_netpolicy_options) { .own_interfaces = true });
-	struct ifaddrs *first;
-	assert_int_equal(getifaddrs(&first), 0);
-	for (struct ifaddrs *at = first; at != NULL; at = at->ifa_next)
-		if (at->ifa_addr != NULL &&
-			(at->ifa_addr->sa_family == AF_INET || at->ifa_addr->sa_family == AF_INET6))
-			assert_int_equal(
-				pl_netpolicy_judge(policy, at->ifa_addr, NULL, NULL), PL_EBLOCKED);
-	freeifaddrs(first);
-	passes(policy, "1.1.1.1", "public");
+		policy_of(&(struct pl_netpolicy_options) { .never = &never, .never_count = 1 });
+	judged(policy, "1.2.3.4", 3001, NULL, PL_EBLOCKED, "Redis or the api");
+	judged(policy, "2606:4700::5", 3001, NULL, PL_EBLOCKED, "Redis or the api");
+	judged(policy, "1.2.3.4", 3002, NULL, PL_OK, "public");
+	judged(policy, "1.2.3.5", 3001, NULL, PL_OK, "public");
 	pl_netpolicy_free(policy);
 }
 
@@ -419,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_hosts_by_name),
 		cmocka_unit_test(test_redis_and_the_api_never),
 		cmocka_unit_test(test_own_interfaces),
+		cmocka_unit_test(test_the_api_on_all_addresses),
 		cmocka_unit_test(test_faulty_settings_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,7 @@ static void test_encode_keeps_to_its_ceiling(void **state)
 		pl_buf_init(&out, max);
 		assert_int_equal(pl_buf_text(&out, "head"), PL_OK);
 		assert_int_equal(pl_request_options_encode(request, &out), PL_ELIMIT);
+		assert_int_equal(out.len, 4);
 		assert_string_equal(out.data, "head");
 		pl_buf_fini(&out);
 	}
