@@ -206,7 +206,7 @@ static const struct unit {
 	{ "s", SECOND_MS },
 	{ "ms", 1 },
 };
-#define UNITS	    (sizeof units / sizeof *units)
+#define UNITS       (sizeof units / sizeof *units)
 #define UNIT_SECOND 3
 
 /* The unit that is written next, UNITS when it is none of ours. */

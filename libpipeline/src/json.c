@@ -66,7 +66,7 @@ static bool is_plain(uint8_t byte)
 /* Could this character break a line or show it in another order than it is? */
 static bool is_disguise(uint32_t code)
 {
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||	     /* controls */
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||       /* controls */
 	       code == 0x061c || code == 0x200e || code == 0x200f || /* direction marks */
 	       (code >= 0x2028 && code <= 0x202e) || /* line, paragraph, overrides */
 	       (code >= 0x2066 && code <= 0x2069);   /* isolates */

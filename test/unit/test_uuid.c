@@ -14,7 +14,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/uuid.h"
 
-#define THREADS	   4
+#define THREADS    4
 #define PER_THREAD 5000
 
 static void an_id_has_the_form_of_its_standard(void **state)
