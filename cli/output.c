@@ -123,6 +123,7 @@ int output_open(struct output *output, uv_loop_t *loop, bool json)
 	output->write.data = output;
 	switch (uv_guess_handle(STDOUT_FILENO)) {
 	case UV_TTY:
+		output->is_terminal = true;
 		output->color = getenv("NO_COLOR") == NULL;
 		output->is_stream = true;
 		failed = uv_tty_init(loop, &output->to.tty, STDOUT_FILENO, 0);

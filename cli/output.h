@@ -42,7 +42,7 @@ struct output {
 		uv_tty_t tty;
 	} to;
 	bool is_stream; /* else written to directly: a file never makes us wait */
-	bool json, color;
+	bool json, is_terminal, color;
 	size_t name_width;
 	struct output_source *sources;
 	struct pl_buf gathered, under_way;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "pipeline/err.h"
 #include "pipeline/log.h"
@@ -148,7 +147,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	if (number == SIGCHLD)
 		reap_all(supervisor);
-	else if (number == SIGHUP && !isatty(STDOUT_FILENO))
+	else if (number == SIGHUP && !supervisor->output.is_terminal)
 		reload_all(supervisor);
 	else if (supervisor->stopping)
 		hurry(supervisor);

@@ -1,0 +1,371 @@
+"""`fetchback up`: starts everything, heals it, and takes everything with it when it goes."""
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from peers import patience, stage
+from peers.pipeline import FINAL, SANITIZERS, Pipeline, program
+from peers.process import Process
+from peers.redis import Client
+
+KINDS = ["redis", "api", "consumer", "responder"]
+
+
+class Up(Process):
+    """The supervisor and what it starts; tells in JSON, so that a test can read it."""
+
+    def __init__(self, folder, *flags, name="up", **settings):
+        self.port = stage.free_port()
+        self.folder = os.path.join(str(folder), "data")
+        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DATA_DIR": self.folder, "PORT": str(self.port),
+               "LOG_FORMAT": "json", **SANITIZERS, **settings}
+        super().__init__(name, [program("fetchback"), "up", *flags], str(folder), env)
+
+    def said(self, event, service="up"):
+        return [one for one in self.events() if one["service"] == service and one["event"] == event]
+
+    def up(self):
+        self.launch()
+        patience.until(lambda: self.said("ready") or not self.alive, lambda: f"up to be ready\n{self.story()}")
+        assert self.said("ready"), self.story()
+        return self
+
+    def pids(self):
+        """name -> its latest pid."""
+        return dict(re.match(r"(\S+), pid (\d+)$", one["reason"]).groups() for one in self.said("starts"))
+
+    def pid_of(self, name):
+        return int(self.pids()[name])
+
+    def replaced(self, name, pid):
+        """Waits until another process is called so, and works: its pid."""
+        patience.until(lambda: self.pid_of(name) != pid, lambda: f"{name} to be started again")
+        new = self.pid_of(name)
+        patience.until(lambda: any(one["reason"] == name for one in self.said("works_again")), f"{name} to work again")
+        return new
+
+    def redis_call(self, *words):
+        client = Client(os.path.join(self.folder, "redis.sock"))
+        try:
+            return client.call(*words)
+        finally:
+            client.close()
+
+    @property
+    def pipeline(self):
+        """What it started, as a Pipeline to ask; its own processes are never begun."""
+        asked = Pipeline.__new__(Pipeline)
+        asked.port = self.port
+        return asked
+
+
+def lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def up(cast, tmp_path, programs):
+    """up(*flags, **settings): running; whatever it started must be gone at the end."""
+    started = []
+
+    def start(*flags, **settings):
+        started.append(cast(Up(tmp_path, *flags, name=f"up-{len(started)}", **settings)).up())
+        return started[-1]
+
+    yield start
+    pids = [int(pid) for one in started for pid in one.pids().values()]
+    for one in started:
+        if one.alive:
+            assert one.end() == 0, one.story()
+    patience.until(lambda: not any(map(lives, pids)), "the children to be gone")
+    troubles = [trouble for one in started for trouble in one.troubles()]
+    assert not troubles, troubles
+
+
+def run(*flags, **settings):
+    """An `up` that ends by itself: (exit code, what it said)."""
+    env = {"PATH": os.environ["PATH"], "LOG_FORMAT": "text", **SANITIZERS, **settings}
+    done = subprocess.run([program("fetchback"), "up", *flags], env=env, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=patience.bound(None))
+    return done.returncode, done.stdout + done.stderr
+
+
+# -- the main road
+
+
+def test_one_command_is_enough(up, provider, receiver):
+    pipeline = up().pipeline
+    request = pipeline.post(provider.url(), receiver.url())
+    assert pipeline.wait(request, "delivered")["state"] in FINAL
+    assert len(receiver.requests) == 1
+
+
+def test_what_was_accepted_is_there_after_a_restart(up, provider, receiver):
+    first = up("--consumers", "0")
+    request = first.pipeline.post(provider.url(), receiver.url())
+    assert first.pipeline.state(request) == "queued"
+    assert first.end() == 0
+    up().pipeline.wait(request, "delivered")
+
+
+def test_redis_is_durable_and_as_large_as_told(up):
+    running = up("--redis-memory=64MiB")
+    wanted = {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction",
+              "no-appendfsync-on-rewrite": "no", "aof-load-truncated": "yes", "maxmemory": str(64 << 20), "port": "0",
+              "auto-aof-rewrite-min-size": str(512 << 20), "hash-max-listpack-value": "1024"}
+    for name, value in wanted.items():
+        assert running.redis_call("CONFIG", "GET", name)[1].decode() == value, name
+
+
+def test_each_child_leads_a_group_of_its_own(up):
+    running = up("--consumers=2")
+    assert set(running.pids()) == {"redis", "api", "consumer-1", "consumer-2", "responder"}
+    for pid in map(int, running.pids().values()):
+        assert os.getpgid(pid) == pid
+
+
+# -- healing
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_killed_comes_back(up, provider, receiver, name):
+    running = up()
+    before = {other: running.pid_of(other) for other in KINDS}
+    os.kill(before[name], signal.SIGKILL)
+    running.replaced(name, before[name])
+    for other in KINDS:
+        assert (running.pid_of(other) == before[other]) == (other != name), "only the dead one is started again"
+    pipeline = running.pipeline
+    patience.until(lambda: pipeline.says("/readyz", 200), "the api to be ready again")
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+
+
+def test_the_wait_before_a_restart_doubles(up):
+    running, pid = up(), None
+    for _ in range(3):
+        pid = patience.until(lambda: running.pid_of("consumer") not in (pid, 0) and running.pid_of("consumer"), "a new consumer")
+        os.kill(pid, signal.SIGKILL)
+        patience.until(lambda: not lives(pid) and running.pid_of("consumer") != pid, "another consumer")
+    waits = [int(re.search(r"again in (\d+) ms", one["reason"]).group(1)) for one in running.said("restarts")]
+    assert waits == [100, 200, 400]
+
+
+# -- going
+
+
+def test_ctrl_c_ends_the_services_before_redis(up):
+    running = up()
+    running.interrupt()
+    assert running.wait() == 0
+    order = [one["service"] for one in running.events() if one["event"] == "stopped" or "bye bye" in one.get("reason", "")]
+    assert sorted(order[:3]) == ["api", "consumer", "responder"] and order[3:] == ["redis", "up"]
+
+
+def test_ctrl_c_lets_what_runs_finish(up, provider, receiver):
+    from peers.web import Answer, Gate
+
+    running, gate = up(), Gate()
+    provider.answers(Answer(hold=gate))
+    request = running.pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    running.interrupt()
+    patience.until(lambda: running.said("draining", "consumer"), "the consumer to drain")
+    gate.open()
+    assert running.wait() == 0
+    again = up()
+    again.pipeline.wait(request, "delivered")
+    assert len(provider.requests) == 1
+
+
+def test_a_second_ctrl_c_hurries(up, provider, receiver):
+    from peers.web import Answer, Gate
+
+    running = up("--drain-timeout=1h")
+    provider.answers(Answer(hold=Gate()))
+    running.pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    running.interrupt()
+    patience.until(lambda: running.said("draining", "consumer"), "the consumer to drain")
+    running.interrupt()
+    assert running.wait(10) == 0
+
+
+def test_one_that_does_not_stop_is_killed(up):
+    running = up("--drain-timeout=0s")
+    os.kill(running.pid_of("responder"), signal.SIGSTOP)
+    assert running.end() == 0
+    assert running.said("kills")
+
+
+def test_kill_9_takes_all_along_and_the_next_up_goes_on(up):
+    running = up()
+    pids = [int(pid) for pid in running.pids().values()]
+    running.kill()
+    # Started at once: it waits for the last of them, and finds the folder and the port free.
+    again = up(PORT=str(running.port))
+    assert not any(map(lives, pids))
+    assert again.end() == 0
+
+
+def test_a_terminal_that_goes_stops_all(tmp_path, cast, programs):
+    running = Up(tmp_path)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(running.argv, env={**running.env, "LOG_FORMAT": "text"}, stdin=theirs, stdout=theirs,
+                               stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    try:
+        told = b""
+        while b"Ready:" not in told:
+            told += os.read(ours, 4096)
+        process.send_signal(signal.SIGHUP)
+        os.close(ours)
+        assert process.wait(patience.bound(None)) == 0
+    finally:
+        process.poll() is None and process.kill()
+    assert b"\x1b[" in told, "a terminal gets colours"
+
+
+# -- refusals
+
+
+def test_a_second_up_in_the_same_folder_is_refused(up):
+    running = up()
+    code, said = run(DATA_DIR=running.folder, PORT=str(stage.free_port()))
+    assert code == 100
+    assert said.count("\n") == 1 and running.folder in said and str(running.pid) in said
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path, programs):
+    with stage.bound_socket() as taken:
+        taken.listen(1)
+        port = str(taken.getsockname()[1])
+        code, said = run("--port", port, DATA_DIR=str(tmp_path / "data"))
+    assert code == 100
+    assert said.count("\n") == 1 and port in said
+    assert not (tmp_path / "data" / "appendonlydir").exists(), "Redis was started for nothing"
+
+
+def test_every_mistake_is_told_once_before_anything_starts(tmp_path, programs):
+    code, said = run("--lease", "soon", "--prefetch=many", PORT="http", DATA_DIR=str(tmp_path / "data"))
+    assert code == 100
+    assert sorted(line.split()[0] for line in said.splitlines()) == ["LEASE", "PORT", "PREFETCH"]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("flags, word", [(["--no-such-thing=1"], "NO_SUCH_THING"), (["--port"], "--port"), (["once"], "once"),
+                                         (["--consumers=1000"], "CONSUMERS"), (["--data-dir=/dev/null"], "/dev/null")])
+def test_a_wrong_flag_is_one_sentence(tmp_path, programs, flags, word):
+    code, said = run(*flags, HOME=str(tmp_path), PORT=str(stage.free_port()))
+    assert code == 100 and said.count("\n") == 1 and word in said
+
+
+def test_a_child_that_refuses_its_settings_ends_all(tmp_path, programs):
+    code, said = run(REDIS_URL="redis://192.0.2.1:6379", TIME_SCALE="10", PORT=str(stage.free_port()))
+    assert code == 100 and "TIME_SCALE" in said and "again in" not in said
+
+
+def test_without_redis_it_says_what_to_install(tmp_path, programs):
+    code, said = run(DATA_DIR=str(tmp_path / "data"), PATH="/nowhere", PORT=str(stage.free_port()))
+    assert code == 111 and said.count("\n") == 1 and "redis-server" in said
+
+
+# -- settings
+
+
+def test_flags_reach_whoever_knows_them(up):
+    running = up("--host-concurrency", "7", "--metrics-port=0", "--consumers=2")
+    for name in ("consumer", "responder"):
+        assert "HOST_CONCURRENCY=7" in running.said("starting", name)[0]["reason"]
+
+
+def test_each_worker_has_a_metrics_port_of_its_own(up):
+    base = stage.free_port()
+    running = up(f"--metrics-port={base}", "--consumers=2")
+    told = [one["reason"] for kind in ("consumer", "responder") for one in running.said("starting", kind)]
+    assert sorted(re.search(r"METRICS_PORT=(\d+)", reason).group(1) for reason in told) == [str(base + i) for i in range(3)]
+
+
+def test_loopback_is_open_only_while_bind_is_loopback(up):
+    running = up()
+    assert "127.0.0.0/8" in running.said("loopback_open")[0]["reason"]
+    assert [one["event"] for one in running.events()].index("loopback_open") < 3, "in its first lines"
+    assert running.end() == 0
+    running = up("--bind=0.0.0.0")
+    assert not running.said("loopback_open")
+    assert "ALLOW_NETWORKS" not in running.said("starting", "consumer")[0]["reason"]
+    assert running.end() == 0
+    running = up(ALLOW_NETWORKS="10.0.0.0/8")
+    assert not running.said("loopback_open")
+    assert "ALLOW_NETWORKS=10.0.0.0/8" in running.said("starting", "consumer")[0]["reason"]
+
+
+def test_with_redis_url_it_starts_none(up, redis, provider, receiver):
+    running = up(REDIS_URL=redis.url)
+    assert "redis" not in running.pids() and not os.path.exists(running.folder)
+    running.pipeline.wait(running.pipeline.post(provider.url(), receiver.url()), "delivered")
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with a space", "what?,é"])
+def test_any_folder_will_do(cast, tmp_path, programs, name):
+    (tmp_path / name).mkdir()
+    running = cast(Up(tmp_path / name)).up()
+    url = re.search(r"REDIS_URL=(\"?)unix:(.*?)\1 ", running.said("starting", "api")[0]["reason"] + " ").group(2)
+    assert os.path.exists(os.path.join(running.folder, "appendonlydir"))
+    assert len(url.encode()) <= 100
+    assert running.end() == 0
+    assert not os.path.exists(url)
+
+
+# -- what it says
+
+
+def test_text_is_prefixed_and_has_an_example_to_try(tmp_path, cast, programs):
+    running = cast(Up(tmp_path, LOG_FORMAT="text"))
+    running.launch()
+    running.wait_said("Ctrl-C")
+    assert running.end() == 0
+    told = running.log()
+    for name in KINDS:
+        assert re.search(rf"^{name} +\| ", told, re.MULTILINE), name
+    assert f"curl http://127.0.0.1:{running.port} " in told and "\x1b" not in told
+
+
+def test_json_is_json_in_every_line(up):
+    running = up()
+    assert running.end() == 0
+    lines = running.log(whole=True).splitlines()
+    assert all({"time", "level", "service", "event"} <= set(json.loads(line)) for line in lines)
+    assert {"up", *KINDS} == {json.loads(line)["service"] for line in lines}
+
+
+def test_a_reader_that_is_slow_loses_nothing(tmp_path, programs):
+    running = Up(tmp_path)
+    reading, writing = os.pipe()
+    process = subprocess.Popen(running.argv, env=running.env, stdin=subprocess.DEVNULL, stdout=writing,
+                               start_new_session=True)
+    os.close(writing)
+    try:
+        patience.until(lambda: running.pipeline.says("/readyz", 200) or process.poll() is not None, "the api to be ready")
+        for _ in range(3000):  # refusals are logged; 64 KiB is what the pipe takes
+            running.pipeline.get("/requests/none")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0)
+        told = b""
+        while block := os.read(reading, 65536):
+            told += block
+        assert process.wait(patience.bound(None)) == 0
+    finally:
+        process.poll() is None and process.kill()
+        os.close(reading)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert lines[-1]["service"] == "up" and lines[-1]["event"] == "stopped"
