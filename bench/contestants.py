@@ -88,6 +88,16 @@ class Redis(Process):
         lines = self.cli("info", section).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    def commands_seen(self, seconds):
+        """Commands clients sent meanwhile; what scripts call inside Redis is not among them."""
+        monitor = subprocess.Popen(["redis-cli", "-s", self.socket, "monitor"], stdout=subprocess.PIPE, text=True)
+        try:
+            monitor.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            monitor.terminate()
+        seen = monitor.communicate()[0].splitlines()
+        return sum(1 for line in seen if line[:1].isdigit() and " lua]" not in line)
+
     def used_memory(self):
         return int(self.info("memory")["used_memory"])
 

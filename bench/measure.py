@@ -1,5 +1,5 @@
 """
-One pass over one contestant: full rate, fixed rate, accept alone. Everything that is not the load
+One pass over one contestant: full rate, fixed rate, idle, accept alone. Everything that is not the load
 program's to see (Redis' memory, the append-only file) is read around its runs.
 """
 import json
@@ -15,21 +15,24 @@ from contestants import Trouble
 WARM_UP = 2000        # requests: Node's compiler needs about that many, and slow starts end
 CONNECTIONS = 64
 LATENCY_RATE = 500
+IDLE_PARTS = 2        # timers of several seconds want more time than the other parts
 LOAD_LIMIT_S = 120
 
 
 class Load:
     """fetchback-load against one contestant."""
 
-    def __init__(self, program, contestant):
+    def __init__(self, program, contestant, hosts):
         self.program = program
+        self.hosts = hosts
         self.contestant = contestant
 
     def run(self, mode, requests, *options):
         contestant = self.contestant
         pids = ",".join(f"{name}={process.pid}" for name, process in contestant.processes.items())
         command = [self.program, mode, "--api", f"http://127.0.0.1:{contestant.port}", "--requests", str(requests),
-                   "--connections", str(CONNECTIONS), "--pids", pids, "--limit", str(LOAD_LIMIT_S), "--json", *options]
+                   "--connections", str(CONNECTIONS), "--pids", pids, "--limit", str(LOAD_LIMIT_S), "--provider-hosts", str(self.hosts),
+                   "--callback-hosts", str(self.hosts), "--json", *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_LIMIT_S + 30)
         if done.returncode != 0:
             raise Trouble(f"{contestant.name}: {mode} ended with {done.returncode}\n{done.stderr}{done.stdout}\n"
@@ -37,15 +40,17 @@ class Load:
         return json.loads(done.stdout)
 
 
-def measure(contestant, appendfsync, program, seconds):
-    """Figures by name; `seconds` is about how long each of the three parts takes."""
+def measure(contestant, appendfsync, program, seconds, hosts):
+    """Figures by name; `seconds` is about how long each of the four parts takes."""
     contestant.start(appendfsync, free_port())
     try:
-        load = Load(program, contestant)
+        load = Load(program, contestant, hosts)
         warm = load.run("closed", WARM_UP)
         figures = {}
         full_rate(contestant, load, int(warm["delivered_per_s_middle"] * seconds), figures)
         latency(load, int(LATENCY_RATE * seconds), figures)
+        idle_s = IDLE_PARTS * seconds
+        figures["idle"] = contestant.redis.commands_seen(idle_s) / idle_s / len(contestant.services)
         contestant.stop_workers()
         accept(contestant, load, int(figures["accepted"] * seconds), figures)
         return figures

@@ -20,9 +20,11 @@ ROWS = (
     ("Redis bytes per queued request", "queued bytes", 0, False),
     ("Redis bytes per finished request kept", "finished bytes", 0, False),
     ("append-only file bytes per request", "aof bytes", 0, False),
+    ("commands a second to Redis when idle, per service", "idle", 1, False),
     ("resident memory of the largest service, MB", "peak", 1, False),
 )
-RATIOS_WITHOUT_MEANING = {"finished bytes"}  # the peers keep nothing of a finished request
+# The peers keep nothing of a finished request; next to nothing is no measure for idleness.
+RATIOS_WITHOUT_MEANING = {"finished bytes", "idle"}
 
 
 def number(value, decimals):

@@ -40,10 +40,10 @@ struct ledger {
 	struct entry *entries;
 	uint32_t size;
 	uint32_t posted, accepted, refused, unknown; /* posted counts all that were begun */
-	uint32_t delivered;			     /* requests with a callback */
-	uint32_t accepted_delivered;		     /* of them, those that were answered 202 */
-	uint32_t duplicates;			     /* callbacks beyond the first */
-	uint32_t refetches;			     /* provider calls beyond the first */
+	uint32_t delivered;                          /* requests with a callback */
+	uint32_t accepted_delivered;                 /* of them, those that were answered 202 */
+	uint32_t duplicates;                         /* callbacks beyond the first */
+	uint32_t refetches;                          /* provider calls beyond the first */
 	uint32_t wrong; /* callbacks with changed data or another's id, bad exchanges */
 	uint64_t first_post_ns, last_answer_ns, last_delivery_ns;
 	uint64_t tenth_ns, nine_tenths_ns; /* when so many had been delivered: the steady middle */

@@ -15,7 +15,7 @@
 #define EVENTS_MAX     256
 #define ACCEPTS_A_TURN 64
 #define IN_ROOM_FIRST  2048 /* holds a 256-byte exchange; 10,000 held connections stay at 20 MB */
-#define BACKLOG	       4096
+#define BACKLOG        4096
 
 void fail(const char *what)
 {

@@ -20,7 +20,7 @@
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
-#define NEVER	  UINT64_MAX
+#define NEVER     UINT64_MAX
 
 struct conn;
 struct loop;
@@ -85,7 +85,7 @@ void conn_close(struct conn *conn);
 void conn_hold(struct conn *conn);
 void conn_unhold(struct conn *conn); /* handles what has come meanwhile */
 
-_Noreturn void fail(const char *what);	   /* says why (errno), exit 111 */
+_Noreturn void fail(const char *what);     /* says why (errno), exit 111 */
 void *allocate(size_t count, size_t size); /* cleared, never NULL */
 
 #endif

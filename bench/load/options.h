@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REQUESTS_MAX	4000000u /* an entry of the ledger is 88 bytes: 352 MB */
+#define REQUESTS_MAX    4000000u /* an entry of the ledger is 88 bytes: 352 MB */
 #define CONNECTIONS_MAX 4096u
-#define HOSTS_MAX	1024u /* loopback ports for one role */
-#define BODY_BYTES_MIN	64u   /* the smallest answer that carries its number */
-#define BODY_BYTES_MAX	(8u * 1024 * 1024)
-#define PROCESSES_MAX	32u
+#define HOSTS_MAX       1024u /* loopback ports for one role */
+#define BODY_BYTES_MIN  64u   /* the smallest answer that carries its number */
+#define BODY_BYTES_MAX  (8u * 1024 * 1024)
+#define PROCESSES_MAX   32u
 
 enum mode {
 	MODE_CLOSED, /* post as fast as answers come, wait for every callback */
@@ -32,7 +32,7 @@ struct options {
 	struct sockaddr_in api;
 	uint32_t requests;
 	uint32_t connections;
-	double rate;	 /* posts a second, MODE_RATE */
+	double rate;     /* posts a second, MODE_RATE */
 	uint32_t window; /* requests under way at most; 0: no bound */
 	uint32_t provider_hosts, callback_hosts;
 	uint32_t body_bytes;

@@ -22,7 +22,7 @@ struct report {
 	const struct measured_process *processes;
 	uint32_t processes_count;
 	double own_cpu_us; /* of the load program, from first post to the end */
-	bool cut;	   /* the time limit ended it */
+	bool cut;          /* the time limit ended it */
 };
 
 void report_print(const struct report *report);

@@ -71,7 +71,7 @@ struct client {
 	struct conn **idle; /* a stack */
 	uint32_t idle_count;
 	uint32_t connecting, alive;
-	uint32_t next;	       /* number of the next request */
+	uint32_t next;         /* number of the next request */
 	uint64_t start_ns;     /* of a fixed rate */
 	uint64_t reconnect_ns; /* not before; a refused connect must not spin */
 	bool closing;
