@@ -180,6 +180,54 @@ static void test_every_spelling_of_a_public_neighbour(void **state)
 		}
 }
 
+/* Where curl would have connected to; nothing is sent. */
+static curl_socket_t no_socket(void *seen, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)purpose;
+	memcpy(seen, &address->addr, address->addrlen);
+	return CURL_SOCKET_BAD;
+}
+
+static void curl_agrees(CURL *curl, const char *text)
+{
+	struct sockaddr_storage wanted, seen = { 0 };
+	struct pl_url *url = NULL;
+	const char *why;
+	if (pl_url_parse(text, strlen(text), &url, &why) != PL_OK)
+		return;
+	assert_true(pl_url_literal(url, &wanted));
+	curl_easy_reset(curl);
+	curl_easy_setopt(curl, CURLOPT_CURLU, pl_url_handle(url));
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, no_socket);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &seen);
+	assert_int_not_equal(curl_easy_perform(curl), CURLE_OK);
+	size_t size = wanted.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+						  : sizeof(struct sockaddr_in6);
+	if (memcmp(&wanted, &seen, size) != 0)
+		fail_msg("\"%s\": curl dials another address than %s", text, pl_url_lane(url));
+	forms++;
+	pl_url_free(url);
+}
+
+static void test_curl_dials_what_was_judged(void **state)
+{
+	(void)state;
+	static const unsigned char addresses[][4] = { { 127, 0, 0, 1 }, { 10, 0, 0, 255 },
+		{ 8, 8, 8, 8 }, { 169, 254, 169, 254 }, { 192, 167, 255, 255 } };
+	CURL *curl = curl_easy_init();
+	assert_non_null(curl);
+	forms = 0;
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+		for (unsigned form = 0; form < SPELLINGS; form++) {
+			char text[128];
+			spell(form, addresses[i], text, sizeof text);
+			curl_agrees(curl, text);
+		}
+	assert_int_equal(forms, 5 * SPELLINGS);
+	curl_easy_cleanup(curl);
+}
+
 static void test_forms_of_their_own(void **state)
 {
 	(void)state;
@@ -666,6 +714,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_spelling_of_a_forbidden_address),
 		cmocka_unit_test(test_every_spelling_of_a_public_neighbour),
+		cmocka_unit_test(test_curl_dials_what_was_judged),
 		cmocka_unit_test(test_forms_of_their_own),
 		cmocka_unit_test(test_bytes_that_are_refused_wherever_they_stand),
 		cmocka_unit_test(test_why),
