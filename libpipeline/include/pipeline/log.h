@@ -3,13 +3,15 @@
  *
  *   {"time":"…","level":"info","service":"consumer","requestId":"…","event":"fetched",
  *    "stage":"fetch","attempt":1,"reason":"…"}
+ *   … info consumer fetched requestId=… stage=fetch attempt=1 reason="…"
  *
- * A line is at most PL_LOG_LINE_MAX bytes; longer reasons are cut at a character. Control
- * characters and bytes that are not UTF-8 are escaped, so no input can forge or break a line.
+ * A line is at most PL_LOG_LINE_MAX bytes; longer reasons are cut at a character and end in "…".
+ * What pl_json_string escapes is escaped in both forms, and a text line quotes whatever is not
+ * a plain word, so no input can forge or break a line.
  * Threads  any thread may log. Lines gather in one buffer; pl_log_flush writes it with one
  *          write(2), call it once a loop turn. Warnings and errors flush at once, and so does
  *          every line until pl_log_buffered(true). A reader that does not keep up makes the
- *          writer wait (a pipe): nothing is dropped.
+ *          writer wait (a pipe): nothing is dropped, unless the reader is gone for good.
  */
 #ifndef PIPELINE_LOG_H
 #define PIPELINE_LOG_H
