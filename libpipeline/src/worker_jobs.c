@@ -101,14 +101,12 @@ static void tell(const struct pl_job *job, const struct pl_event *event)
 	};
 	if (!pl_log_wants(event->level))
 		return;
-	const char *fault = pl_fault_name(event->fault);
-	const char *gap = *fault != '\0' && event->message[0] != '\0' ? ": " : "";
-	if (event->status > 0)
-		pl_log(event->level, &about, event->name, "%d %s%s%s in %" PRIu64 " ms",
-			event->status, fault, gap, event->message, event->ms);
+	if (event->fault == PL_FAULT_NONE)
+		pl_log(event->level, &about, event->name, "%d in %" PRIu64 " ms%s%s", event->status,
+			event->ms, *event->message != '\0' ? "; " : "", event->message);
 	else
-		pl_log(event->level, &about, event->name, "%s%s%s in %" PRIu64 " ms", fault, gap,
-			event->message, event->ms);
+		pl_log(event->level, &about, event->name, "%s: %s, after %" PRIu64 " ms",
+			pl_fault_name(event->fault), event->message, event->ms);
 }
 
 static enum pl_state state_after(const struct pl_work *work, enum pl_settle_verdict verdict)

@@ -12,6 +12,7 @@
 #include "fetch.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -270,7 +271,10 @@ static void on_done(void *arg, const struct pl_http_answer *answer)
 	fetch->verdict = fetch_verdict(answer, pl_clock_wall_ms());
 	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
 	memcpy(fetch->message, answer->message, sizeof fetch->message);
-	if (answer->ended_by_close && fetch->message[0] == '\0')
+	if (fetch->verdict.fault == PL_FAULT_HTTP_STATUS)
+		snprintf(fetch->message, sizeof fetch->message, "the provider answered %d",
+			answer->status);
+	else if (answer->ended_by_close && fetch->message[0] == '\0')
 		memcpy(fetch->message, CLOSE_NOTE, sizeof CLOSE_NOTE);
 	fetch->verdict.message = fetch->message;
 	step_on(fetch);

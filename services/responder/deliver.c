@@ -102,7 +102,14 @@ static void on_done(void *arg, const struct pl_http_answer *answer)
 	struct delivery *delivery = arg;
 	delivery->exchange = NULL;
 	struct pl_verdict verdict = deliver_verdict(answer, pl_clock_wall_ms());
+	char message[PL_EVENT_MESSAGE_MAX];
 	verdict.message = answer->message;
+	if (verdict.fault == PL_FAULT_HTTP_STATUS) {
+		snprintf(message, sizeof message, "the callback answered %d", answer->status);
+		verdict.message = message;
+	} else if (verdict.fault == PL_FAULT_TRUNCATED && answer->fault == PL_FAULT_NONE) {
+		verdict.message = "the callback answered before it had read the whole request";
+	}
 	settle(delivery, &verdict);
 }
 
@@ -176,8 +183,8 @@ static void compose_url_and_post(struct delivery *delivery, const unsigned char 
 	struct pl_buf url;
 	pl_buf_init(&url, 2 * PL_URL_MAX);
 	uint64_t expires_s = (pl_clock_wall_ms() + DATA_URL_MS / deliverer->time_scale) / 1000 + 1;
-	enum pl_err err = payload_data_url(
-		deliverer->public_url, delivery->job->id, expires_s, key, &url);
+	enum pl_err err =
+		payload_data_url(deliverer->public_url, delivery->job->id, expires_s, key, &url);
 	if (err == PL_OK)
 		err = payload_compose_url(delivery->job->record, url.data, &delivery->body);
 	pl_buf_fini(&url);
