@@ -1,0 +1,242 @@
+#include "api.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/mem.h"
+#include "pipeline/url.h"
+#include "routes.h"
+
+#define BODY_MS  30000 /* for a body of 1 MiB: 35 KB/s */
+#define IDLE_MS  15000 /* a connection that waits holds a thread */
+#define LOG_MS   10    /* a line waits so long for others */
+#define HURRY_MS 1500  /* to stop without a drain; PL_SERVICE_STOP_MS is more */
+#define WHY_SIZE 160
+
+/* ---- what is logged ----------------------------------------------------------------------------
+ */
+
+void api_logged(struct api *api)
+{
+	if (!atomic_exchange(&api->log_waits, true))
+		(void)uv_async_send(&api->logged);
+}
+
+/* The service writes what has gathered at the end of each turn of the loop. */
+static void on_log_flush(uv_timer_t *timer)
+{
+	struct api *api = timer->data;
+	atomic_store(&api->log_waits, false);
+}
+
+static void on_logged(uv_async_t *async)
+{
+	struct api *api = async->data;
+	if (!uv_is_closing((uv_handle_t *)&api->log_flush))
+		uv_timer_start(&api->log_flush, on_log_flush, LOG_MS, 0);
+}
+
+/* ---- readiness ---------------------------------------------------------------------------------
+ */
+
+static void on_told(uv_async_t *async)
+{
+	struct api *api = async->data;
+	char why[WHY_SIZE] = "";
+	bool is_ready = store_is_ready(api->store, why, sizeof(why));
+	if (is_ready && !api->is_ready)
+		pl_log(PL_LOG_INFO, NULL, "ready", "%s",
+			why[0] != '\0' ? why : "Redis keeps every write");
+	else if (!is_ready && api->is_ready)
+		pl_log(PL_LOG_WARN, NULL, "not_ready", "%s", why);
+	api->is_ready = is_ready;
+	if (is_ready && !api->was_ready) {
+		api->was_ready = true;
+		pl_service_ready(api->run);
+	}
+}
+
+/* On the store's thread. */
+static void on_store_changed(void *arg, bool ready, const char *why)
+{
+	struct api *api = arg;
+	(void)ready; /* asked for anew on the loop: two changes may be told as one */
+	(void)why;
+	(void)uv_async_send(&api->told);
+}
+
+/* ---- start -------------------------------------------------------------------------------------
+ */
+
+static void own_address(const struct pl_settings *settings, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *own = (struct sockaddr_in *)out;
+	*out = (struct sockaddr_storage) { 0 };
+	own->sin_family = AF_INET;
+	own->sin_port = htons((uint16_t)pl_settings_number(settings, "PORT"));
+	if (inet_pton(AF_INET, pl_settings_text(settings, "BIND"), &own->sin_addr) != 1)
+		own->sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* the server will refuse it */
+}
+
+static enum pl_err make_policy(
+	const struct pl_settings *settings, struct pl_netpolicy **out, const char **why)
+{
+	struct sockaddr_storage own;
+	own_address(settings, &own);
+	const struct pl_netpolicy_options options = {
+		.allow_networks = pl_settings_text(settings, "ALLOW_NETWORKS"),
+		.deny_networks = pl_settings_text(settings, "DENY_NETWORKS"),
+		.allow_hosts = pl_settings_text(settings, "ALLOW_HOSTS"),
+		.never = &own,
+		.never_count = 1,
+		.own_interfaces = true,
+	};
+	return pl_netpolicy_new(&options, out, why);
+}
+
+static enum pl_err read_hosts(
+	const struct pl_settings *settings, struct hosts *hosts, const char **why)
+{
+	const char *text = pl_settings_text(settings, "PUBLIC_URL");
+	hosts->bind = pl_settings_text(settings, "BIND");
+	if (text == NULL || text[0] == '\0')
+		return PL_OK;
+	struct pl_url *url;
+	enum pl_err err = pl_url_parse(text, strlen(text), &url, why);
+	if (err != PL_OK)
+		return err;
+	const char *host = pl_url_host(url);
+	PL_ASSERT(strlen(host) < sizeof(hosts->public_name));
+	memcpy(hosts->public_name, host, strlen(host) + 1);
+	pl_url_free(url);
+	return PL_OK;
+}
+
+static enum pl_err start_http(struct api *api, const struct pl_settings *settings, const char **why)
+{
+	const struct pl_http_server_options options = {
+		.bind = pl_settings_text(settings, "BIND"),
+		.port = (unsigned)pl_settings_number(settings, "PORT"),
+		.threads = (unsigned)pl_settings_number(settings, "API_THREADS"),
+		.connections_per_address =
+			(unsigned)pl_settings_number(settings, "CONNECTIONS_PER_ADDRESS"),
+		.body_max = PL_REQUEST_BODY_MAX,
+		.body_ms = BODY_MS,
+		.idle_ms = IDLE_MS,
+		.handler = routes_handle,
+		.body_limit = routes_body_limit,
+		.arg = api,
+	};
+	return pl_http_server_start(&options, &api->http, why);
+}
+
+static void open_handles(struct api *api)
+{
+	uv_loop_t *loop = pl_service_loop(api->run);
+	PL_ASSERT(uv_async_init(loop, &api->told, on_told) == 0);
+	PL_ASSERT(uv_async_init(loop, &api->logged, on_logged) == 0);
+	PL_ASSERT(uv_timer_init(loop, &api->log_flush) == 0);
+	api->told.data = api->logged.data = api->log_flush.data = api->ending.data = api;
+	api->open_handles = 3;
+}
+
+static int fail(struct api *api, const char *what, const char *why)
+{
+	pl_service_fail(api->run, PL_EXIT_SETTING, "%s%s", what, why);
+	return PL_EXIT_SETTING;
+}
+
+int api_start(struct pl_service_run *run, void **state)
+{
+	const struct pl_settings *settings = pl_service_settings(run);
+	struct api *api = pl_calloc(1, sizeof(*api));
+	*state = api;
+	api->run = run;
+	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
+	open_handles(api);
+
+	const char *why = "";
+	if (read_hosts(settings, &api->hosts, &why) != PL_OK)
+		return fail(api, "PUBLIC_URL ", why);
+	if (make_policy(settings, &api->policy, &why) != PL_OK)
+		return fail(api, "", why);
+	if (store_new(settings, on_store_changed, api, &api->store, &why) != PL_OK)
+		return fail(api, "REDIS_URL: ", why);
+	if (start_http(api, settings, &why) != PL_OK)
+		return fail(api, "", why);
+	pl_log(PL_LOG_INFO, NULL, "listening", "http://%s:%u", pl_settings_text(settings, "BIND"),
+		pl_http_server_port(api->http));
+	return 0;
+}
+
+/* ---- end ---------------------------------------------------------------------------------------
+ */
+
+/* A handler that never came back still uses api, store and policy: they go with the process. */
+static bool is_unused(const struct api *api)
+{
+	return api->http == NULL || api->is_gone;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct api *api = handle->data;
+	if (--api->open_handles == 0 && is_unused(api))
+		free(api);
+}
+
+static void release(struct api *api)
+{
+	if (is_unused(api)) {
+		store_free(api->store);
+		pl_netpolicy_free(api->policy);
+	}
+	uv_close((uv_handle_t *)&api->told, on_closed);
+	uv_close((uv_handle_t *)&api->logged, on_closed);
+	uv_close((uv_handle_t *)&api->log_flush, on_closed);
+}
+
+static void end_http(uv_work_t *work)
+{
+	struct api *api = work->data;
+	api->is_gone = pl_http_server_stop(api->http, api->drain_ms);
+}
+
+static void on_http_ended(uv_work_t *work, int status)
+{
+	struct api *api = work->data;
+	(void)status; /* nobody cancels it */
+	api->has_ended = true;
+	if (!api->is_gone)
+		pl_log(PL_LOG_WARN, NULL, "drain_overdue", "an answer was still under way");
+	if (api->is_stopped)
+		release(api);
+	else
+		pl_service_drained(api->run);
+}
+
+static void begin_ending(struct api *api, uint64_t ms)
+{
+	api->is_ending = true;
+	api->drain_ms = ms;
+	PL_ASSERT(uv_queue_work(pl_service_loop(api->run), &api->ending, end_http, on_http_ended) ==
+		  0);
+}
+
+void api_drain(void *state)
+{
+	struct api *api = state;
+	pl_http_server_drain(api->http);
+	begin_ending(api, api->drain_ms - api->drain_ms / 4); /* the rest is for what follows */
+}
+
+void api_stop(void *state)
+{
+	struct api *api = state;
+	api->is_stopped = true;
+	if (api->http == NULL || api->has_ended)
+		release(api);
+	else if (!api->is_ending)
+		begin_ending(api, HURRY_MS);
+}

@@ -1,0 +1,24 @@
+/*
+ * handlers: one per call, found by routes' table. id is the path's {id}, a valid one, or NULL. Each
+ * answers exactly once.
+ */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "api.h"
+
+/* requests.c */
+void requests_accept(struct api *api, struct pl_http_call *call, const char *id);
+void requests_show(struct api *api, struct pl_http_call *call, const char *id);
+void requests_log(struct api *api, struct pl_http_call *call, const char *id);
+/* data.c */
+void data_send(struct api *api, struct pl_http_call *call, const char *id);
+/* health.c */
+void health_alive(struct api *api, struct pl_http_call *call, const char *id);
+void health_ready(struct api *api, struct pl_http_call *call, const char *id);
+
+/* Finds the record; false: answered already. store_found_fini it. */
+bool requests_find(
+	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found);
+
+#endif

@@ -1,0 +1,18 @@
+/* api: accepts requests and tells what has become of them. */
+#include "api.h"
+
+static const struct pl_setting *const settings[] = { pl_settings_shared, api_settings, NULL };
+
+static const struct pl_service api = {
+	.name = "api",
+	.purpose = "accepts requests over HTTP and tells what has become of them",
+	.settings = settings,
+	.start = api_start,
+	.drain = api_drain,
+	.stop = api_stop,
+};
+
+int main(int argc, char **argv)
+{
+	return pl_service_main(&api, argc, argv);
+}

@@ -1,0 +1,46 @@
+#include "problem.h"
+
+#include "json_writer.h"
+
+static void write_faults(struct json_writer *w, const struct pl_faults *faults)
+{
+	json_open(w, "errors", '[');
+	for (size_t i = 0; i < faults->count; i++) {
+		json_open(w, NULL, '{');
+		json_text(w, "pointer", faults->list[i].pointer);
+		json_text(w, "detail", faults->list[i].detail);
+		json_close(w, '}');
+	}
+	json_close(w, ']');
+	if (faults->dropped > 0)
+		json_number(w, "errorsNotShown", faults->dropped);
+}
+
+enum pl_err problem_write(const struct problem *problem, struct pl_buf *out)
+{
+	struct json_writer w = { .out = out };
+	json_open(&w, NULL, '{');
+	json_text(&w, "type", "about:blank");
+	json_text(&w, "title", pl_http_status_phrase(problem->status));
+	json_number(&w, "status", (uint64_t)problem->status);
+	json_text(&w, "detail", problem->detail);
+	if (problem->faults != NULL)
+		write_faults(&w, problem->faults);
+	if (problem->request_id != NULL)
+		json_text(&w, "requestId", problem->request_id);
+	json_close(&w, '}');
+	return w.err;
+}
+
+void problem_answer(struct pl_http_call *call, const struct problem *problem)
+{
+	struct pl_buf *body = pl_http_call_scratch(call);
+	PL_ASSERT(problem_write(problem, body) == PL_OK); /* PL_FAULTS_MAX bounds it */
+	pl_http_call_answer(call, problem->status, "application/problem+json", problem->headers,
+		body->data, body->len);
+}
+
+void problem_say(struct pl_http_call *call, int status, const char *detail)
+{
+	problem_answer(call, &(struct problem) { .status = status, .detail = detail });
+}

@@ -1,0 +1,28 @@
+/*
+ * problem: every error of the api as RFC 9457 says it, application/problem+json.
+ *
+ *   {"type":"about:blank","title":"Unprocessable Content","status":422,"detail":"…",
+ *    "errors":[{"pointer":"/callbackUrl","detail":"…"}],"requestId":"…"}
+ *
+ * type is about:blank: the title then is the status' own phrase, and detail tells this case.
+ */
+#ifndef API_PROBLEM_H
+#define API_PROBLEM_H
+
+#include "pipeline/http_server.h"
+#include "pipeline/request.h"
+
+struct problem {
+	int status;
+	const char *detail;
+	const char *headers;            /* whole lines, or NULL */
+	const char *request_id;         /* minted, and may have been stored; or NULL */
+	const struct pl_faults *faults; /* or NULL */
+};
+
+PL_MUST_CHECK enum pl_err problem_write(const struct problem *problem, struct pl_buf *out);
+void problem_answer(struct pl_http_call *call, const struct problem *problem);
+/* Status and detail alone. */
+void problem_say(struct pl_http_call *call, int status, const char *detail);
+
+#endif

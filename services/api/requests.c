@@ -1,0 +1,169 @@
+/*
+ * requests: accepting one, showing its record, telling its log.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "handlers.h"
+#include "pipeline/mem.h"
+#include "problem.h"
+#include "record_json.h"
+
+#define WHY_SIZE      160
+#define ANSWER_SIZE   (sizeof("{\"requestId\":\"\"}") + PL_UUID_SIZE)
+#define LOCATION_SIZE (sizeof("Location: /requests/\r\n") + PL_UUID_SIZE)
+#define RETRY_SOON    "Retry-After: 1\r\n" /* Redis heals, or not: that takes a second or two */
+#define RETRY_LATER   "Retry-After: 5\r\n" /* a backlog takes its time */
+
+/* ---- accept ------------------------------------------------------------------------------------
+ */
+
+static void refuse_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults)
+{
+	if (err == PL_ELIMIT && faults->count == 0)
+		problem_say(call, 413, "The body is larger than 1 MiB.");
+	else if (faults->malformed)
+		problem_answer(call, &(struct problem) {
+					     .status = 400,
+					     .detail = "The body is not valid JSON.",
+					     .faults = faults,
+				     });
+	else
+		problem_answer(call,
+			&(struct problem) {
+				.status = 422,
+				.detail = "Some of what was sent is wrong; errors names each.",
+				.faults = faults,
+			});
+}
+
+/* On failure it has been answered, and *out is untouched. */
+static bool read_request(struct api *api, struct pl_http_call *call, struct pl_request **out)
+{
+	size_t len;
+	const char *body = pl_http_call_body(call, &len);
+	struct pl_faults *faults = pl_alloc(sizeof(*faults)); /* a quarter of a thread's stack */
+	pl_faults_init(faults);
+	enum pl_err err = pl_request_parse(body, len, api->policy, out, faults);
+	if (err != PL_OK)
+		refuse_input(call, err, faults);
+	free(faults);
+	return err == PL_OK;
+}
+
+static void answer_accepted(
+	struct api *api, struct pl_http_call *call, const struct pl_request *request)
+{
+	char answer[ANSWER_SIZE], location[LOCATION_SIZE];
+	pl_log(PL_LOG_INFO, &(struct pl_log_about) { .request_id = request->id }, "accepted",
+		"from %s to %s", request->fetch_lane, request->deliver_lane);
+	api_logged(api);
+	int len = snprintf(answer, sizeof(answer), "{\"requestId\":\"%s\"}", request->id);
+	(void)snprintf(location, sizeof(location), "Location: /requests/%s\r\n", request->id);
+	pl_http_call_answer(call, 202, "application/json", location, answer, (size_t)len);
+}
+
+static void answer_not_stored(
+	struct pl_http_call *call, const char *id, enum pl_err err, const char *why)
+{
+	bool is_known = err == PL_EREDIS || err == PL_ELIMIT || err == PL_ECLOSED;
+	if (!is_known)
+		pl_log(PL_LOG_WARN, &(struct pl_log_about) { .request_id = id }, "outcome_unknown",
+			"%s", why);
+	problem_answer(call, &(struct problem) {
+				     .status = 503,
+				     .detail = why,
+				     .headers = err == PL_ELIMIT ? RETRY_LATER : RETRY_SOON,
+				     .request_id = is_known ? NULL : id,
+			     });
+}
+
+void requests_accept(struct api *api, struct pl_http_call *call, const char *id)
+{
+	(void)id;
+	struct pl_request *request;
+	if (!read_request(api, call, &request))
+		return;
+	char why[WHY_SIZE] = "Redis can't be used now.";
+	pl_uuid_new(request->id, 0);
+	enum pl_err err = store_push(api->store, request, why, sizeof(why));
+	if (err == PL_OK)
+		answer_accepted(api, call, request);
+	else
+		answer_not_stored(call, request->id, err, why);
+	pl_request_free(request);
+}
+
+/* ---- show --------------------------------------------------------------------------------------
+ */
+
+bool requests_find(
+	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found)
+{
+	enum pl_err err = store_find(api->store, id, found);
+	if (err == PL_OK)
+		return true;
+	if (err == PL_ENOTFOUND)
+		problem_say(call, 404, "There is no request with this id.");
+	else if (err == PL_EINVAL)
+		problem_say(call, 500, "What is stored of this request can't be read.");
+	else
+		problem_answer(call, &(struct problem) {
+					     .status = 503,
+					     .detail = "Redis can't be asked now.",
+					     .headers = RETRY_SOON,
+				     });
+	return false;
+}
+
+void requests_show(struct api *api, struct pl_http_call *call, const char *id)
+{
+	struct store_found found;
+	if (!requests_find(api, call, id, &found))
+		return;
+	struct pl_buf *body = pl_http_call_scratch(call);
+	if (record_json(&found, body) == PL_OK)
+		pl_http_call_answer(call, 200, "application/json", NULL, body->data, body->len);
+	else
+		problem_say(call, 500, "The record can't be shown.");
+	store_found_fini(&found);
+}
+
+static void refuse_follow(struct pl_http_call *call)
+{
+	struct pl_faults *faults = pl_alloc(sizeof(*faults));
+	pl_faults_init(faults);
+	pl_faults_add(faults, "follow", "this query parameter is not known");
+	problem_answer(call, &(struct problem) {
+				     .status = 422,
+				     .detail = "The query parameter \"follow\" is not known.",
+				     .faults = faults,
+			     });
+	free(faults);
+}
+
+static bool has_parameter(const struct pl_http_call *call, const char *name)
+{
+	struct pl_buf value;
+	pl_buf_init(&value, 0);
+	enum pl_err err = pl_http_query_get(pl_http_call_query(call), name, &value);
+	pl_buf_fini(&value);
+	return err != PL_ENOTFOUND;
+}
+
+void requests_log(struct api *api, struct pl_http_call *call, const char *id)
+{
+	if (has_parameter(call, "follow")) {
+		refuse_follow(call);
+		return;
+	}
+	struct store_found found;
+	if (!requests_find(api, call, id, &found))
+		return;
+	struct pl_buf *body = pl_http_call_scratch(call);
+	if (record_json_log(found.record, body) == PL_OK)
+		pl_http_call_answer(call, 200, "application/x-ndjson", NULL, body->data, body->len);
+	else
+		problem_say(call, 500, "The log can't be shown.");
+	store_found_fini(&found);
+}
