@@ -18,7 +18,5 @@ PL_MUST_CHECK enum pl_err pl_request_read(const char *json, size_t len, const ch
 
 /* Every option unset. */
 void pl_request_blank(struct pl_request *request);
-/* Frees what the options own and blanks them. */
-void pl_request_clear(struct pl_request *request);
 
 #endif

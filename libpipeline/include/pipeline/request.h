@@ -111,5 +111,8 @@ PL_MUST_CHECK enum pl_err pl_request_options_encode(
 	const struct pl_request *request, struct pl_buf *out);
 PL_MUST_CHECK enum pl_err pl_request_options_decode(
 	struct pl_request *request, const char *options, size_t len);
+/* Frees what the options own and unsets them: for a request that was decoded into storage of
+ * the caller's. */
+void pl_request_clear(struct pl_request *request);
 
 #endif

@@ -1,0 +1,56 @@
+/* Any bytes as a client's request: what is taken encodes, and decodes to the same again. */
+#include <string.h>
+
+#include "pipeline/request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define ROOM (8 * PL_REQUEST_BODY_MAX) /* escapes make a text up to six times longer */
+
+static struct pl_netpolicy *policy(void)
+{
+	static struct pl_netpolicy *made;
+	const char *why;
+	if (made == NULL)
+		PL_ASSERT(pl_netpolicy_new(&(struct pl_netpolicy_options) { 0 }, &made, &why) ==
+			  PL_OK);
+	return made;
+}
+
+/* As a record does it: encode, and read back into what knows the URLs only. */
+static void round_trip(const struct pl_request *request)
+{
+	struct pl_buf once, twice;
+	pl_buf_init(&once, ROOM);
+	pl_buf_init(&twice, ROOM);
+	PL_ASSERT(pl_request_options_encode(request, &once) == PL_OK);
+	PL_ASSERT(once.len == 0 || memchr(once.data, '\n', once.len) == NULL);
+	struct pl_request back = { .provider = request->provider,
+		.callback_url = request->callback_url };
+	PL_ASSERT(
+		pl_request_options_decode(&back, once.len > 0 ? once.data : "", once.len) == PL_OK);
+	PL_ASSERT(pl_request_options_encode(&back, &twice) == PL_OK);
+	PL_ASSERT(once.len == twice.len);
+	PL_ASSERT(once.len == 0 || memcmp(once.data, twice.data, once.len) == 0);
+	pl_request_clear(&back);
+	pl_buf_fini(&once);
+	pl_buf_fini(&twice);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct pl_faults faults;
+	struct pl_request *request = NULL;
+	struct pl_request options = { 0 };
+	pl_faults_init(&faults);
+	if (pl_request_parse((const char *)data, size, policy(), &request, &faults) == PL_OK) {
+		PL_ASSERT(faults.count == 0);
+		round_trip(request);
+		pl_request_free(request);
+	} else {
+		PL_ASSERT(faults.count > 0 && request == NULL);
+	}
+	if (pl_request_options_decode(&options, (const char *)data, size) == PL_OK)
+		pl_request_clear(&options);
+	return 0;
+}
