@@ -70,6 +70,11 @@ void http_exchange_active(struct pl_http_exchange *x)
 		x->active_ms = uv_now(x->http->loop);
 }
 
+bool http_exchange_is_talking(const struct pl_http_exchange *x)
+{
+	return x->active_ms > 0;
+}
+
 /* The request goes out: from now on silence counts. */
 static void talk(struct pl_http_exchange *x)
 {
@@ -90,11 +95,15 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 {
 	(void)purpose;
 	struct pl_http_exchange *x = arg;
+	x->active_ms = 0; /* curl tries again when a reused connection was dead */
 	if (!allowed(x, &address->addr)) {
 		x->fault = PL_FAULT_ADDRESS_BLOCKED;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	int type = address->socktype | SOCK_CLOEXEC;
+	curl_socket_t fd = socket(address->family, type, address->protocol);
+	http_loop_opened(x->http, fd);
+	return fd;
 }
 
 static bool read_address(const char *ip, int port, struct sockaddr_storage *out)
@@ -475,8 +484,10 @@ void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
 		finish(x, x->fault, x->fault_text);
 	else if (x->following)
 		follow(x);
-	else if (code == CURLE_OK || x->stopped)
+	else if (x->stopped || (code == CURLE_OK && x->head_done))
 		finish(x, PL_FAULT_NONE, NULL);
+	else if (code == CURLE_OK) /* so curl calls a head that ends by close */
+		finish(x, PL_FAULT_RESET, NULL);
 	else if (code == CURLE_PEER_FAILED_VERIFICATION)
 		finish(x, PL_FAULT_TLS, certificate_text(x, text, sizeof(text)));
 	else

@@ -6,8 +6,11 @@
  *
  * Descriptors stay watched for reading while their connection rests in curl's pool: stopping
  * and starting a uv_poll is three system calls an exchange. If something does arrive on one
- * that curl does not want to hear of, watching stops then.
+ * that curl does not want to hear of, watching stops then. That is only safe once a request has
+ * been sent on it: what fails before, curl 7.88 closes behind our back (close, not our callback),
+ * and a watch left on such a number would take it from whoever on the loop gets it next.
  */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -122,17 +125,31 @@ static struct http_socket *socket_new(struct pl_http *http, curl_socket_t fd)
 	return s;
 }
 
+static void socket_drop(struct http_socket *s)
+{
+	s->http->sockets[s->fd] = NULL;
+	uv_close((uv_handle_t *)&s->poll, on_socket_closed);
+}
+
+static void unwish(struct http_socket *s)
+{
+	bool settled = s->owner != NULL && http_exchange_is_talking(s->owner);
+	s->wants = 0;
+	s->owner = NULL;
+	if (!settled)
+		socket_drop(s);
+	else if (s->watches != UV_READABLE)
+		watch(s, 0);
+}
+
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
 	(void)unused;
 	struct pl_http *http = arg;
 	struct http_socket *s = socket_at(http, fd);
 	if (what == CURL_POLL_REMOVE) {
-		if (s != NULL) {
-			s->wants = 0;
-			s->owner = NULL;
-			watch(s, s->watches & UV_WRITABLE ? 0 : s->watches);
-		}
+		if (s != NULL)
+			unwish(s);
 		return 0;
 	}
 	if (s == NULL && (s = socket_new(http, fd)) == NULL)
@@ -146,14 +163,23 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 	return 0;
 }
 
+/* A number that is still on our list was closed behind our back just now, and the kernel has
+ * forgotten it; curl may have the same wish for the new one and then says nothing. */
+void http_loop_opened(struct pl_http *http, curl_socket_t fd)
+{
+	struct http_socket *s = socket_at(http, fd);
+	if (s == NULL)
+		return;
+	watch(s, 0);
+	watch(s, s->wants);
+}
+
 int http_loop_close_socket(void *arg, curl_socket_t fd)
 {
 	struct pl_http *http = arg;
 	struct http_socket *s = socket_at(http, fd);
-	if (s != NULL) {
-		http->sockets[fd] = NULL;
-		uv_close((uv_handle_t *)&s->poll, on_socket_closed);
-	}
+	if (s != NULL)
+		socket_drop(s);
 	return close(fd);
 }
 

@@ -108,7 +108,9 @@ void http_exchange_begin(struct pl_http_exchange *x, const struct pl_http_option
 void http_exchange_wake(struct pl_http_exchange *x);
 /* curl is done with the hop. */
 void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code);
+/* Bytes moved. */
 void http_exchange_active(struct pl_http_exchange *x);
+bool http_exchange_is_talking(const struct pl_http_exchange *x);
 
 /* http_answer.c: what curl calls while bytes come in */
 size_t http_answer_header(char *line, size_t size, size_t count, void *arg);
@@ -124,6 +126,7 @@ void http_loop_init(struct pl_http *http, size_t connections_max);
 void http_loop_wake(struct pl_http_exchange *x);
 void http_loop_sleep(struct pl_http_exchange *x); /* undoes it */
 void http_loop_turn(struct pl_http *http);        /* one more turn, for the engine itself */
+void http_loop_opened(struct pl_http *http, curl_socket_t fd);
 int http_loop_close_socket(void *http, curl_socket_t fd);
 void http_loop_fini(struct pl_http *http);
 
