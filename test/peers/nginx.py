@@ -31,7 +31,7 @@ http {{
 
 
 class Nginx:
-    def __init__(self, folder, root, authority, slow="20k"):
+    def __init__(self, folder, root, authority, slow="3k"):
         self.folder, self.root = str(folder), str(root)
         certificate, key = authority.certificate("localhost", "127.0.0.1")
         self.http, self.https = stage.free_port(), stage.free_port()

@@ -21,7 +21,12 @@ from .redis import Redis
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("FETCHBACK_BIN", os.path.join(ROOT, "build", "dev", "bin")))
 FINAL = ("delivered", "failed", "cancelled")
-DEFAULTS = {"TIME_SCALE": "1000", "ALLOW_NETWORKS": "127.0.0.0/8,::1/128", "BIND": "127.0.0.1"}
+DEFAULTS = {
+    "TIME_SCALE": "1000",
+    "ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
+    "BIND": "127.0.0.1",
+    "DRAIN_TIMEOUT": "2s",  # tests leave hanging exchanges behind
+}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
@@ -213,7 +218,8 @@ class Pipeline:
 
     def post_many(self, bodies, connections=8):
         """All of them over a few kept connections: ids in order."""
-        bodies, ids, troubles = list(bodies), [None] * len(bodies), []
+        bodies, troubles = list(bodies), []
+        ids = [None] * len(bodies)
         runners = [
             threading.Thread(target=self._post_some, args=(range(i, len(bodies), connections), bodies, ids, troubles))
             for i in range(connections)

@@ -174,6 +174,8 @@ class _Connection(asyncio.Protocol):
             self._respond(seen)
 
     def _read_head(self):
+        if self.buffer and not self.buffer[:1].isalpha():
+            return self._turn_away(b"400 No HTTP")
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -181,9 +183,7 @@ class _Connection(asyncio.Protocol):
         del self.buffer[: end + 4]
         method, target, _ = first.split(" ", 2)
         if not target.startswith(self.peer.token):
-            self.transport.write(b"HTTP/1.1 410 Stray\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            self.transport.close()
-            return False
+            return self._turn_away(b"410 Stray")
         target = target[len(self.peer.token) :] or "/"
         self.seen = Seen(self.began or time.monotonic(), self.number, method, target, lines)
         coding = self.seen.headers.get("transfer-encoding")
@@ -194,6 +194,11 @@ class _Connection(asyncio.Protocol):
             self.peer._note(self.seen)
             return False
         return True
+
+    def _turn_away(self, status):
+        self.transport.write(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
+        self.transport.close()
+        return False
 
     def _read_body(self):
         if self.wanted is None:

@@ -127,12 +127,23 @@ class Shared:
     def __init__(self, make):
         self.make = make
         self.pipeline = None
+        self.trouble = None  # that kept it from starting: tried once
 
     def lend(self):
+        assert not self.trouble, self.trouble
         if self.pipeline is None:
-            self.pipeline = self.make().up()
+            self.start()
         self.pipeline.forget()
         return self.pipeline
+
+    def start(self):
+        starting = self.make()
+        try:
+            self.pipeline = starting.up()
+        except BaseException as trouble:
+            self.trouble = f"the pipeline did not start: {trouble}"
+            starting.destroy()
+            raise
 
     def drop(self):
         broken, self.pipeline = self.pipeline, None

@@ -43,7 +43,7 @@ def test_the_provider_is_asked_plainly(pipeline, provider, receiver):
     (asked,) = provider.requests
     assert (asked.method, asked.path, asked.query, asked.body) == ("GET", "/a", "b=c&d=%20e", b"")
     assert asked.headers["host"] == f"127.0.0.1:{provider.port}"
-    assert asked.headers["user-agent"].startswith("fetchback")
+    assert asked.headers["user-agent"].startswith("Fetchback/")
     assert "expect" not in receiver.requests[0].headers
 
 

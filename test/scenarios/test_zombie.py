@@ -17,7 +17,7 @@ def test_a_consumer_that_wakes_too_late_changes_nothing(launch, provider, receiv
     before = pipeline.record(request), pipeline.logs(request)
     gate.open()
     sleeper.cont()
-    sleeper.wait_said("stale")
+    sleeper.wait_said("lease_lost")
     works_again(pipeline, provider, receiver, sleeper)
     assert (pipeline.record(request), pipeline.logs(request)) == before
     assert [seen.json["data"] for seen in receiver.requests if seen.id == request] == [{"first": 1}]
@@ -36,7 +36,7 @@ def test_a_responder_that_wakes_too_late_changes_nothing(launch, provider, recei
     before = pipeline.record(request), pipeline.logs(request)
     gate.open()
     sleeper.cont()
-    sleeper.wait_said("stale")
+    sleeper.wait_said("lease_lost")
     works_again(pipeline, provider, receiver, sleeper)
     assert (pipeline.record(request), pipeline.logs(request)) == before
     assert len([seen for seen in receiver.requests if seen.id == request]) == 2
@@ -53,7 +53,7 @@ def test_a_failure_found_too_late_fails_nothing(launch, provider, receiver):
     pipeline.wait(request, "delivered")
     gate.open()
     sleeper.cont()
-    sleeper.wait_said("stale")
+    sleeper.wait_said("lease_lost")
     assert pipeline.state(request) == "delivered"
 
 
