@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ struct wire { /* one connection that was accepted */
 	redisReader *reader;
 	struct world *world;
 	struct wire *next;
-	char in[4096];
+	char in[64 * 1024];
 };
 
 struct world {
@@ -244,6 +245,20 @@ static void note_heard(struct world *world, const redisReply *command)
 	world->heard[world->heard_count++] = pl_strdup(line);
 }
 
+/* Bytes that tell where they belong: 251 is prime, so no block repeats in step with a buffer. */
+static unsigned char pattern(size_t at)
+{
+	return (unsigned char)(at % 251);
+}
+
+static void check_pattern(const redisReply *data)
+{
+	for (size_t i = 0; i < data->len; i++) {
+		if ((unsigned char)data->str[i] != pattern(i))
+			fail_msg("byte %zu of %zu is another", i, data->len);
+	}
+}
+
 static void hear(struct world *world, const redisReply *command)
 {
 	assert_int_equal(command->type, REDIS_REPLY_ARRAY);
@@ -257,6 +272,8 @@ static void hear(struct world *world, const redisReply *command)
 		say(world, world->auth != NULL ? world->auth : "+OK\r\n");
 	} else if (strcmp(verb, "SELECT") == 0) {
 		say(world, "+OK\r\n");
+	} else if (strcmp(verb, "SET") == 0 && strcmp(command->element[1]->str, "big") == 0) {
+		check_pattern(command->element[2]);
 	}
 }
 
@@ -526,16 +543,76 @@ static void credentials_go_first_and_the_peer_is_known(void **state)
 		atol(strrchr(world->url, ':') + 1));
 }
 
-static void a_name_is_resolved_and_its_addresses_tried(void **state)
+static void a_name_is_resolved(void **state)
 {
 	struct world *world = *state;
 	char url[64];
 	world->tcp = true;
-	listen_on(world); /* on 127.0.0.1 alone; localhost may be ::1 first */
+	listen_on(world);
 	snprintf(url, sizeof url, "redis://localhost%s", strrchr(world->url, ':'));
 	begin_with(world, url, false);
 	RUN_UNTIL(world, world->readies == 1);
 	assert_int_equal(world->losses, 0);
+}
+
+/* A name of two addresses, of which only the second listens; all others the system resolves. */
+#define TWO_NAME "two.test"
+
+struct lookup {
+	uv_timer_t timer;
+	uv_getaddrinfo_t *request;
+	uv_getaddrinfo_cb cb;
+	char port[8];
+};
+
+static void on_lookup_over(uv_handle_t *timer)
+{
+	free(timer->data);
+}
+
+static void on_looked_up(uv_timer_t *timer)
+{
+	static const char *const literals[] = { "127.0.0.2", "127.0.0.1" };
+	struct lookup *lookup = timer->data;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *all = NULL, **at = &all;
+	for (size_t i = 0; i < 2; i++, at = &(*at)->ai_next)
+		assert_int_equal(getaddrinfo(literals[i], lookup->port, &hints, at), 0);
+	lookup->cb(lookup->request, 0, all);
+	uv_close((uv_handle_t *)timer, on_lookup_over);
+}
+
+int uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb cb,
+	const char *name, const char *port, const struct addrinfo *hints)
+{
+	if (cb == NULL || strcmp(name, TWO_NAME) != 0) {
+		int (*real)(uv_loop_t *, uv_getaddrinfo_t *, uv_getaddrinfo_cb, const char *,
+			const char *, const struct addrinfo *);
+		*(void **)&real = dlsym(RTLD_NEXT, "uv_getaddrinfo");
+		return real(loop, request, cb, name, port, hints);
+	}
+	struct lookup *lookup = pl_calloc(1, sizeof *lookup);
+	lookup->request = request;
+	lookup->cb = cb;
+	snprintf(lookup->port, sizeof lookup->port, "%s", port);
+	uv_timer_init(loop, &lookup->timer);
+	lookup->timer.data = lookup;
+	return uv_timer_start(&lookup->timer, on_looked_up, 0, 0);
+}
+
+static void all_addresses_of_a_name_are_tried(void **state)
+{
+	struct world *world = *state;
+	char url[64];
+	struct sockaddr_storage address;
+	world->tcp = true;
+	listen_on(world);
+	snprintf(url, sizeof url, "redis://%s%s", TWO_NAME, strrchr(world->url, ':'));
+	begin_with(world, url, false);
+	RUN_UNTIL(world, world->readies == 1);
+	assert_int_equal(world->losses, 0);
+	assert_true(pl_redis_address(world->redis, &address));
+	assert_int_equal(((struct sockaddr_in *)&address)->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
 }
 
 static void refused_credentials_are_told_once_in_redis_words(void **state)
@@ -687,9 +764,9 @@ static void a_replica_is_left_after_its_refusal(void **state)
 	struct world *world = *state;
 	struct outcome write = { 0 }, read = { 0 }, pending = { 0 };
 	begin(world);
-	call(world, &write, "SET a 1");
-	call(world, &read, "GET a");
-	call(world, &pending, "GET b");
+	call_for(world, &write, "SET a 1", 60000);
+	call_for(world, &read, "GET a", 60000);
+	call_for(world, &pending, "GET b", 60000);
 	RUN_UNTIL(world, heard(world, "GET b") == 1);
 	say(world, "-READONLY You can't write against a read only replica.\r\n$1\r\n0\r\n");
 	RUN_UNTIL(world, world->losses == 1);
@@ -806,6 +883,14 @@ static void an_unasked_answer_ends_the_connection(void **state)
 	RUN_UNTIL(world, world->readies == 3);
 }
 
+static char *big_data(size_t len)
+{
+	char *data = pl_alloc(len);
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)pattern(i);
+	return data;
+}
+
 static void big_call(struct world *world, struct outcome *outcome, const char *data, size_t len)
 {
 	const char *argv[] = { "SET", "big", data };
@@ -817,7 +902,7 @@ static void output_has_a_ceiling_and_what_never_left_is_safe(void **state)
 	struct world *world = *state;
 	struct outcome outcomes[8] = { 0 };
 	const size_t len = PL_REDIS_OUTPUT_MAX / 4;
-	char *data = pl_calloc(len, 1);
+	char *data = big_data(len);
 	begin(world);
 	uv_read_stop(&world->wire->stream.any);
 	for (int i = 0; i < 3; i++)
@@ -847,21 +932,57 @@ static void output_has_a_ceiling_and_what_never_left_is_safe(void **state)
 static void a_reader_that_lags_gets_it_all(void **state)
 {
 	struct world *world = *state;
-	struct outcome outcome = { 0 }, behind = { 0 };
+	struct outcome before = { 0 }, outcome = { 0 }, behind = { 0 };
 	const size_t len = 3 * 1024 * 1024 + 7; /* more than a socket holds, in many blocks */
-	char *data = pl_calloc(len, 1);
+	char *data = big_data(len);
 	begin(world);
 	uv_read_stop(&world->wire->stream.any);
+	call(world, &before, "INCR n");
 	big_call(world, &outcome, data, len);
 	call(world, &behind, "PING");
 	for (int turns = 0; turns < 3; turns++)
 		uv_run(&world->loop, UV_RUN_NOWAIT);
 	uv_read_start(&world->wire->stream.any, on_wire_alloc, on_wire_read);
 	RUN_UNTIL(world, heard(world, "PING") == 1);
-	say(world, "+OK\r\n+PONG\r\n");
+	say(world, ":1\r\n+OK\r\n+PONG\r\n");
 	RUN_UNTIL(world, behind.times == 1);
+	assert_string_equal(before.text, "1");
 	assert_string_equal(outcome.text, "OK");
 	assert_string_equal(behind.text, "PONG");
+	free(data);
+}
+
+static void answered_calls_make_room(void **state)
+{
+	struct world *world = *state;
+	const size_t len = PL_REDIS_OUTPUT_MAX / 3;
+	char *data = big_data(len);
+	begin(world);
+	for (int i = 0; i < 4; i++) {
+		struct outcome outcome = { 0 };
+		unsigned before = world->heard_count;
+		big_call(world, &outcome, data, len);
+		RUN_UNTIL(world, world->heard_count > before || outcome.times > 0);
+		say(world, "+OK\r\n");
+		RUN_UNTIL(world, outcome.times == 1);
+		assert_string_equal(outcome.text, "OK");
+	}
+	free(data);
+}
+
+static void an_answer_to_half_a_call_ends_the_connection(void **state)
+{
+	struct world *world = *state;
+	struct outcome outcome = { 0 };
+	const size_t len = PL_REDIS_OUTPUT_MAX / 4;
+	char *data = big_data(len);
+	begin(world);
+	uv_read_stop(&world->wire->stream.any);
+	big_call(world, &outcome, data, len);
+	uv_run(&world->loop, UV_RUN_NOWAIT);
+	say(world, "+OK\r\n");
+	RUN_UNTIL(world, world->losses == 1);
+	assert_int_equal(outcome.err, PL_EUNKNOWN);
 	free(data);
 }
 
@@ -1026,6 +1147,21 @@ static void it_can_be_closed_when_lost(void **state)
 	assert_int_equal(world->losses, 1);
 }
 
+static void it_can_be_closed_amid_the_calls_of_a_loss(void **state)
+{
+	struct world *world = *state;
+	struct outcome first = { .world = world }, second = { 0 };
+	begin(world);
+	call(world, &first, "PING");
+	call(world, &second, "PING");
+	RUN_UNTIL(world, heard(world, "PING") == 2);
+	hang_up(world->wire);
+	RUN_UNTIL(world, world->closed);
+	assert_int_equal(first.err, PL_EUNKNOWN);
+	assert_int_equal(second.err, PL_EUNKNOWN);
+	assert_int_equal(world->losses, 0);
+}
+
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -1036,7 +1172,8 @@ int main(void)
 		cmocka_unit_test(urls_are_local_or_not),
 		WITH_WORLD(a_connection_greets_before_it_is_ready),
 		WITH_WORLD(credentials_go_first_and_the_peer_is_known),
-		WITH_WORLD(a_name_is_resolved_and_its_addresses_tried),
+		WITH_WORLD(a_name_is_resolved),
+		WITH_WORLD(all_addresses_of_a_name_are_tried),
 		WITH_WORLD(refused_credentials_are_told_once_in_redis_words),
 		WITH_WORLD(a_redis_that_loads_is_waited_for),
 		WITH_WORLD(nobody_there_is_refused_on_the_next_turn),
@@ -1054,6 +1191,8 @@ int main(void)
 		WITH_WORLD(an_unasked_answer_ends_the_connection),
 		WITH_WORLD(output_has_a_ceiling_and_what_never_left_is_safe),
 		WITH_WORLD(a_reader_that_lags_gets_it_all),
+		WITH_WORLD(answered_calls_make_room),
+		WITH_WORLD(an_answer_to_half_a_call_ends_the_connection),
 		WITH_WORLD(long_answers_come_whole),
 		WITH_WORLD(waits_grow_between_tries),
 		WITH_WORLD(pushes_are_no_answers_and_each_channel_acknowledges),
@@ -1065,6 +1204,7 @@ int main(void)
 		WITH_WORLD(it_can_be_closed_from_its_own_callbacks),
 		WITH_WORLD(it_can_be_closed_when_ready),
 		WITH_WORLD(it_can_be_closed_when_lost),
+		WITH_WORLD(it_can_be_closed_amid_the_calls_of_a_loss),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
