@@ -30,9 +30,8 @@ for _, dead in ipairs(call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 4)
 		slots[lane] = (slots[lane] or 0) + 1
 		local last = last_line(id)
 		if last then
-			local paused = string.sub(last[3], 2) == 'p'
-			if last[3] ~= 'c' and not paused then
-				append_event(id, last, now, last[3], 'qw', 'requeued', q, nil, 'its worker is gone')
+			if string.sub(hold, 1, 1) ~= '#' and queue_of(last[3]) and not is_paused(last[3]) then
+				append_event(id, last, now, {}, 'qw', 'requeued', q, nil, 'its worker is gone')
 				group(back, p, lane, id)
 			end
 		end

@@ -130,13 +130,127 @@ local function created_of(id)
 	return tonumber(string.sub(id, 1, 8) .. string.sub(id, 10, 13), 16)
 end
 
--- Appends an event of the queue's own to a record whose last line is given as fields.
-local function append_event(id, last, now, state, who, name, stage, fault, message, till)
+-- Tells whoever follows this request that its record has grown. Costs one call while nobody follows
+-- anything. `watched` is a sorted set: id by when its follower will have forgotten it.
+local anyone
+local function nudge(id)
+	if anyone == nil then anyone = call('EXISTS', T .. 'watched') == 1 end
+	if anyone and call('ZSCORE', T .. 'watched', id) then call('PUBLISH', T .. 'tail', id) end
+end
+
+local function append(id, text)
+	call('APPEND', record_key(id), text)
+	nudge(id)
+end
+
+-- Appends an event of the queue's own to a record whose last line is given as fields. change may
+-- set state, fetches, deliveries, refetch; the others stand.
+local function append_event(id, last, now, change, who, name, stage, fault, message, till)
 	local created = created_of(id)
-	local line = table.concat({ last[1] + 1, math.max(0, now - created), state, last[4], last[5],
-		last[6], who, name, stage, '', '', '', fault or '', message or '',
+	local line = table.concat({ last[1] + 1, math.max(0, now - created), change.state or last[3],
+		change.fetches or last[4], change.deliveries or last[5], change.refetch or last[6], who, name,
+		stage, '', '', '', fault or '', message or '',
 		till and till > 0 and math.max(0, till - created) or '' }, '\t')
-	call('APPEND', record_key(id), string.gsub(line, '\t+$', '') .. '\n')
+	append(id, string.gsub(line, '\t+$', '') .. '\n')
+end
+
+-- Walks a record's text: what its last fetch committed. Data may look like lines, so blocks are
+-- stepped over by their length. nil, or { kind, bytes, chunks, token }.
+local function data_of(text)
+	local at = string.find(text, '\n', 1, true) + 1
+	local data
+	while at <= #text do
+		local newline = string.find(text, '\n', at, true)
+		if not newline then break end
+		if string.byte(text, at) == 61 then -- '='
+			at = newline + 1 + tonumber(string.sub(text, at + 1, newline - 1)) + 1
+		else
+			local f = split(string.sub(text, at, newline - 1))
+			if f[16] and f[16] ~= '' and f[16] ~= '-' then
+				data = { kind = f[16], bytes = tonumber(f[17]), chunks = tonumber(f[19] or 0) or 0, token = f[20] }
+			elseif f[8] == 'data_expired' then
+				data = nil
+			end
+			at = newline + 1
+		end
+	end
+	return data
+end
+
+local function chunk_key(id, token, number) return T .. 'd:' .. id .. ':' .. token .. ':' .. number end
+
+-- Which queue a state waits in; nil for a final one.
+local function queue_of(state)
+	local letter = string.sub(state, 1, 1)
+	if letter == 'q' or letter == 's' then return 'f' end
+	if letter == 'f' then return 'd' end
+	return nil
+end
+
+local function is_paused(state) return string.sub(state, 2, 2) == 'p' end
+
+-- Who holds it: worker and held value, or nil.
+local function holder_of(q, id)
+	for _, worker in ipairs(call('ZRANGE', T .. q .. ':workers', 0, -1)) do
+		local hold = call('HGET', held_key(worker), id)
+		if hold then return worker, hold end
+	end
+	return nil
+end
+
+-- A held value is a mark, the priority and the lane. Marks: '-' nobody has touched the record since
+-- reserve · '!' somebody has: settle reads it before it writes · '#' it is not the worker's business
+-- any more: settle lets go, whatever the verdict.
+local function touch(id, worker, hold, mark, message)
+	call('HSET', held_key(worker), id, mark .. string.sub(hold, 2))
+	if message then call('RPUSH', T .. 'ctl:' .. worker, message .. ' ' .. id) end
+end
+
+-- An index: ids by minute under a name; the sorted set of that name holds the minutes.
+local function index_add(name, now, ids)
+	local minute = math.floor(now / 60000)
+	local key = T .. name .. ':' .. minute
+	if call('EXISTS', key) == 0 then call('ZADD', T .. name, minute, minute) end
+	push_all('RPUSH', key, ids)
+end
+
+-- Takes a request that nobody holds out of where it waits; returns when it was due, or 0. In a lane
+-- it leaves a ghost, which reserve passes over: searching the list would cost its length.
+local function take_out(q, id, state)
+	local due = tonumber(call('ZSCORE', T .. q .. ':z', id) or 0)
+	if due > 0 then
+		call('ZREM', T .. q .. ':z', id)
+	elseif not is_paused(state) then
+		if call('SADD', T .. q .. ':g', id) == 1 then count(q, -1) end
+	end
+	return due
+end
+
+-- Puts it back: where its ghost still stands, else at the tail of its lane.
+local function put_in(q, id)
+	local head = head_line(id)
+	local p, lane = head[2], lane_of(head, q)
+	if call('SREM', T .. q .. ':g', id) == 1 then
+		count(q, 1)
+		offer(q, p, lane)
+		ring(q)
+	else
+		local groups = {}
+		group(groups, p, lane, id)
+		enqueue(q, groups)
+	end
+end
+
+local function finish(id)
+	count('live', -1)
+	call('RPUSH', T .. 'finished', id)
+end
+
+-- Undelivered bytes that leave with a request in this state.
+local function forget_bytes(id, state)
+	if string.sub(state, 1, 1) ~= 'f' then return end
+	local data = data_of(call('GET', record_key(id)))
+	if data then count('bytes', -data.bytes) end
 end
 
 -- What a host may still take. Fields of a host: n in flight, s slots earned, g last success,
@@ -182,6 +296,25 @@ local function room_of(host, now, limits)
 	end
 	local slots = is_cold(host, now, limits) and COLD_SLOTS or host.s
 	return math.min(slots, limits.host_concurrency) - host.n, nil, 'host_concurrency'
+end
+
+-- Why a request waits: reason, until (Unix ms, 0), ahead (-1: not given); "" when it does not.
+-- fields of its last line, head fields, whether somebody holds it.
+local function waiting_of(id, last, head, now, limits)
+	local q = queue_of(last[3])
+	if not q then return '', 0, -1 end
+	if is_paused(last[3]) then return 'paused', 0, -1 end
+	local host = host_of(q, lane_of(head, q))
+	local due = tonumber(call('ZSCORE', T .. q .. ':z', id))
+	if due and due > now then
+		local reason = string.sub(last[3], 1, 1) == 's' and 'scheduled' or host.u > now and 'held' or 'backoff'
+		return reason, due, -1
+	end
+	if call('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end
+	if call('ZCARD', T .. q .. ':workers') == 0 then return 'no_worker', 0, -1 end
+	local room, till, reason = room_of(host, now, limits)
+	if room <= 0 then return reason, till or 0, -1 end
+	return 'queue', 0, math.max(0, tonumber(call('HGET', T .. 'c', q) or 0) - 1)
 end
 
 local function is_member(q, worker)

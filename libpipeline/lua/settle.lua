@@ -43,7 +43,7 @@ end
 -- Makes the chunks of a body last; false when one is gone (their fetch took longer than they live).
 local function commit(id, token, chunks)
 	local keys = {}
-	for i = 0, chunks - 1 do keys[#keys + 1] = T .. 'd:' .. id .. ':' .. token .. ':' .. i end
+	for i = 0, chunks - 1 do keys[#keys + 1] = chunk_key(id, token, i) end
 	for i = 1, #keys, CHUNK do
 		local some = { unpack(keys, i, math.min(i + CHUNK - 1, #keys)) }
 		if call('EXISTS', unpack(some)) ~= #some then return false end
@@ -60,14 +60,17 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	host.hold = math.max(host.hold, hold_ms)
 
 	local paused = false
-	if string.sub(hold, 1, 1) == '!' then
+	local mark = string.sub(hold, 1, 1)
+	if mark ~= '-' then call('PUBLISH', T .. 'ack', id) end
+	if mark == '#' then return end
+	if mark == '!' then
 		local last = last_line(id)
-		if not last or string.sub(last[3], 1, 1) == 'c' then return end
-		paused = string.sub(last[3], 2) == 'p'
+		if not last or not queue_of(last[3]) then return end
+		paused = is_paused(last[3])
 		if text ~= '' then text = merge(text, last, paused) end
 	end
 	if chunks > 0 and not commit(id, token, chunks) then verdict, text = 'B', '' end
-	if verdict ~= 'X' and text ~= '' then call('APPEND', record_key(id), text) end
+	if verdict ~= 'X' and text ~= '' then append(id, text) end
 
 	if verdict == 'D' and q == 'f' then
 		bytes = bytes + size
@@ -101,7 +104,7 @@ if #gone > 0 then
 	count('bytes', bytes)
 	if #finished > 0 then call('RPUSH', T .. 'finished', unpack(finished)) end
 	if #dead > 0 then
-		call('RPUSH', T .. 'dead', unpack(dead))
+		index_add('x', now, dead)
 		count('dead', #dead)
 	end
 	for lane, seen in pairs(hosts) do

@@ -18,6 +18,8 @@
 #define SCRIPT_MAX    (64 * 1024)
 #define NUMBER_SIZE   21 /* 2^64 has 20 digits */
 #define CONFIG_VALUES 6
+#define TAIL          TAG "tail"
+#define ACK           TAG "ack"
 
 static struct pl_script scripts[VERBS];
 
@@ -48,6 +50,11 @@ static void scripts_compose(void)
 		[BEAT] = pl_lua_beat,
 		[LEAVE] = pl_lua_leave,
 		[FIND] = pl_lua_find,
+		[LIST] = pl_lua_list,
+		[ALTER] = pl_lua_alter,
+		[REFETCH] = pl_lua_refetch,
+		[STAGE] = pl_lua_stage,
+		[QUEUES] = pl_lua_queues,
 		[CHUNK] = pl_lua_chunk,
 	};
 	for (int verb = 0; verb < VERBS; verb++)
@@ -204,6 +211,34 @@ static void on_commands_lost(void *arg, const char *why)
 	queue->options.on_lost(queue->options.arg, why);
 }
 
+/* ---- news ---- */
+
+static void on_subscribed(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct pl_queue *queue = arg;
+	if (err == PL_OK && reply->type != REDIS_REPLY_ERROR)
+		queue->options.on_news(queue->options.arg, PL_NEWS_MISSED, "");
+}
+
+static void on_subscriber_ready(void *arg, const char *run_id, const char *info)
+{
+	struct pl_queue *queue = arg;
+	(void)run_id, (void)info; /* the commands connection keeps them */
+	pl_redis_call(queue->subscriber, 3, (const char *const[]) { "SUBSCRIBE", TAIL, ACK }, NULL,
+		0, on_subscribed, queue);
+}
+
+static void on_push(void *arg, const redisReply *message)
+{
+	struct pl_queue *queue = arg;
+	if (!reply_is_array(message, 3) || !reply_is_text(message->element[0]) ||
+		strcmp(message->element[0]->str, "message") != 0)
+		return;
+	bool tail = strcmp(message->element[1]->str, TAIL) == 0;
+	queue->options.on_news(
+		queue->options.arg, tail ? PL_NEWS_GREW : PL_NEWS_LET_GO, message->element[2]->str);
+}
+
 enum pl_err pl_queue_new(uv_loop_t *loop, const struct pl_queue_options *options,
 	struct pl_queue **out, const char **why)
 {
@@ -219,11 +254,14 @@ enum pl_err pl_queue_new(uv_loop_t *loop, const struct pl_queue_options *options
 		.arg = queue,
 	};
 	enum pl_err err = pl_redis_new(loop, &redis, &queue->commands, why);
-	if (err == PL_OK && options->listens) {
-		redis.on_ready = NULL;
-		redis.on_lost = NULL;
+	redis.on_ready = NULL;
+	redis.on_lost = NULL;
+	if (err == PL_OK && options->listens)
 		err = pl_redis_new(loop, &redis, &queue->listener, why);
-	}
+	redis.on_ready = on_subscriber_ready;
+	redis.on_push = on_push;
+	if (err == PL_OK && options->on_news != NULL)
+		err = pl_redis_new(loop, &redis, &queue->subscriber, why);
 	if (err != PL_OK) {
 		PL_ASSERT(queue->commands == NULL); /* one URL: the first refuses if any does */
 		free(queue);
@@ -264,8 +302,10 @@ void pl_queue_close(struct pl_queue *queue, void (*closed)(void *arg), void *arg
 	queue->ready = false;
 	queue->closed = closed;
 	queue->closed_arg = arg;
-	queue->closing = queue->listener != NULL ? 2 : 1;
-	if (queue->listener != NULL)
-		pl_redis_close(queue->listener, on_closed, queue);
-	pl_redis_close(queue->commands, on_closed, queue);
+	struct pl_redis *connections[] = { queue->listener, queue->subscriber, queue->commands };
+	for (size_t i = 0; i < sizeof connections / sizeof *connections; i++)
+		queue->closing += connections[i] != NULL;
+	for (size_t i = 0; i < sizeof connections / sizeof *connections; i++)
+		if (connections[i] != NULL)
+			pl_redis_close(connections[i], on_closed, queue);
 }

@@ -8,7 +8,7 @@
 #include "pipeline/text.h"
 #include "queue_private.h"
 
-#define PUSH_FIELDS 6
+#define PUSH_FIELDS 7
 
 struct push_call {
 	pl_push_cb cb;
@@ -49,6 +49,7 @@ void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t c
 		args_letter(&args, priorities[items[i].priority]);
 		args_text(&args, items[i].lane);
 		args_number(&args, items[i].delay_ms);
+		args_text(&args, items[i].labels);
 		args_bytes(&args, items[i].text, items[i].text_len);
 	}
 	args_eval(&args, queue, PUSH, on_push, call);
@@ -59,6 +60,18 @@ struct find_call {
 	void *arg;
 };
 
+struct pl_found reply_found(redisReply *const *e)
+{
+	return (struct pl_found) {
+		.text = e[0]->str,
+		.text_len = e[0]->len,
+		.held = e[1]->integer == 1,
+		.reason = reply_is_text(e[2]) ? e[2]->str : "",
+		.until_ms = (uint64_t)e[3]->integer,
+		.ahead = e[4]->integer,
+	};
+}
+
 static void on_find(void *arg, enum pl_err err, const redisReply *reply)
 {
 	struct find_call *call = arg;
@@ -68,17 +81,8 @@ static void on_find(void *arg, enum pl_err err, const redisReply *reply)
 		err = PL_ENOTFOUND;
 	else if (err == PL_OK && (!reply_is_array(reply, 5) || !reply_is_text(reply->element[0])))
 		err = PL_EREDIS;
-	if (err == PL_OK) {
-		redisReply *const *e = reply->element;
-		found = (struct pl_found) {
-			.text = e[0]->str,
-			.text_len = e[0]->len,
-			.held = e[1]->integer == 1,
-			.reason = reply_is_text(e[2]) ? e[2]->str : "",
-			.until_ms = (uint64_t)e[3]->integer,
-			.ahead = e[4]->integer,
-		};
-	}
+	if (err == PL_OK)
+		found = reply_found(reply->element);
 	call->cb(call->arg, err, err == PL_OK ? &found : NULL);
 	free(call);
 }

@@ -9,13 +9,30 @@
 
 #define TAG "{f0}:" /* hash tag of shard 0; every key starts with it */
 
-enum verb { PUSH, REGISTER, RESERVE, RECOVER, SETTLE, BEAT, LEAVE, FIND, CHUNK, VERBS };
+enum verb {
+	PUSH,
+	REGISTER,
+	RESERVE,
+	RECOVER,
+	SETTLE,
+	BEAT,
+	LEAVE,
+	CHUNK,
+	FIND,
+	LIST,
+	ALTER,
+	REFETCH,
+	STAGE,
+	QUEUES,
+	VERBS
+};
 
 struct pl_queue {
 	uv_loop_t *loop;
 	struct pl_queue_options options;
 	struct pl_redis *commands;
-	struct pl_redis *listener; /* NULL: not asked for */
+	struct pl_redis *listener;   /* NULL: not asked for */
+	struct pl_redis *subscriber; /* NULL: not asked for */
 	bool ready;
 	struct pl_redis_state state;
 	unsigned weighing; /* where reserve's draw of priorities goes on */
@@ -51,5 +68,7 @@ enum pl_err reply_error(enum pl_err err, const redisReply *reply, const char **w
 /* A reply of another form than the script's is our bug or somebody else's server. */
 bool reply_is_array(const redisReply *reply, size_t least);
 bool reply_is_text(const redisReply *reply);
+/* The five values by which find and list show a request. */
+struct pl_found reply_found(redisReply *const *elements);
 
 #endif

@@ -179,7 +179,7 @@ void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *n
 	const char *const *known, size_t count, pl_reserve_cb cb, void *arg)
 {
 	struct reserve_call *call = pl_alloc(sizeof *call);
-	*call = (struct reserve_call){ cb, arg };
+	*call = (struct reserve_call) { cb, arg };
 	struct args args;
 	args_begin(&args, 2 + count);
 	args_text(&args, stage_letter(stage));

@@ -56,17 +56,6 @@ bool pl_state_is_final(enum pl_state state)
 	       state == PL_STATE_CANCELLED;
 }
 
-const char *pl_stage_name(enum pl_stage stage)
-{
-	return stage == PL_STAGE_FETCH ? "fetch" : "deliver";
-}
-
-const char *pl_priority_name(enum pl_priority priority)
-{
-	static const char *const names[] = { "high", "default", "low" };
-	return names[priority];
-}
-
 const char *pl_service_letter_name(char letter)
 {
 	switch (letter) {
@@ -433,12 +422,7 @@ void pl_record_free(struct pl_record *record)
 {
 	if (record == NULL)
 		return;
-	struct pl_request *request = &record->request;
-	for (int i = 0; i < PL_STAGES; i++) {
-		free(request->stage[i].headers);
-		free(request->stage[i].schedule);
-	}
-	json_decref(request->options);
+	pl_request_clear(&record->request);
 	free(record->events);
 	free(record->text);
 	free(record);

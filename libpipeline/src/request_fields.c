@@ -245,6 +245,17 @@ static void take_dedupe_window(struct reader *r, json_t *value)
 
 static const char *const dedupe_modes[] = { "drop", "join", "latest" };
 
+const char *pl_stage_name(enum pl_stage stage)
+{
+	return stage == PL_STAGE_FETCH ? "fetch" : "deliver";
+}
+
+const char *pl_priority_name(enum pl_priority priority)
+{
+	static const char *const names[] = { "high", "default", "low" };
+	return names[priority];
+}
+
 const char *pl_dedupe_mode_name(enum pl_dedupe_mode mode)
 {
 	return dedupe_modes[mode];

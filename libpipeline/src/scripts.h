@@ -11,6 +11,11 @@ extern const char pl_lua_settle[];
 extern const char pl_lua_beat[];
 extern const char pl_lua_leave[];
 extern const char pl_lua_find[];
+extern const char pl_lua_list[];
+extern const char pl_lua_alter[];
+extern const char pl_lua_refetch[];
+extern const char pl_lua_stage[];
+extern const char pl_lua_queues[];
 extern const char pl_lua_chunk[];
 
 #endif

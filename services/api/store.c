@@ -21,6 +21,7 @@
 #define MEMORY_CHECK_MS     1000 /* INFO memory at most so often, and only while there are pushes */
 #define MEMORY_PERCENT_MAX  75   /* of maxmemory: above it nothing is accepted */
 #define WHY_SIZE            200
+#define LABELS_SIZE         (PL_LABELS_MAX * (PL_LABEL_SIZE_MAX + 1) + 1)
 #define PUSH_TEXT_MAX       (PL_REQUEST_BODY_MAX + 64 * 1024)
 
 struct wait { /* one handler's call; lives on its stack */
@@ -235,6 +236,15 @@ static enum pl_err first_text(
 	return err;
 }
 
+static void join_labels(const struct pl_request *request, char out[LABELS_SIZE])
+{
+	size_t at = 0;
+	for (size_t i = 0; i < request->labels_count; i++)
+		at += (size_t)snprintf(
+			out + at, LABELS_SIZE - at, "%s%s", i > 0 ? "\t" : "", request->labels[i]);
+	out[at] = '\0';
+}
+
 enum pl_err store_push(
 	struct store *store, const struct pl_request *request, char *why, size_t size)
 {
@@ -243,6 +253,8 @@ enum pl_err store_push(
 	pl_buf_init(&text, PUSH_TEXT_MAX);
 	enum pl_err err = first_text(request, now, delay_ms, &text);
 	PL_ASSERT(err == PL_OK); /* a request's parts have smaller ceilings together */
+	char labels[LABELS_SIZE];
+	join_labels(request, labels);
 	struct wait wait = { .begin = begin_push };
 	wait.as.push = (struct pl_push) {
 		.id = request->id,
@@ -251,6 +263,7 @@ enum pl_err store_push(
 		.lane = request->starts_in == PL_STAGE_FETCH ? request->fetch_lane
 							     : request->deliver_lane,
 		.delay_ms = delay_ms,
+		.labels = labels,
 		.text = text.data,
 		.text_len = text.len,
 	};

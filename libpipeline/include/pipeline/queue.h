@@ -25,15 +25,15 @@
 #include "pipeline/err.h"
 #include "pipeline/record.h"
 
-#define PL_QUEUE_LAYOUT	    "1" /* of keys and scripts, kept in Redis and compared */
-#define PL_RESERVE_MAX	    128 /* requests one call brings: bounds the script's time */
-#define PL_SETTLE_MAX	    128
-#define PL_PUSH_MAX	    256
-#define PL_LISTEN_S	    3 /* how long a blocking call waits at most */
-#define PL_CHUNK_MAX	    (256 * 1024)
-#define PL_CHUNK_TTL_MS	    (2 * 60 * 60 * 1000) /* uncommitted: twice the longest timeout */
-#define PL_BREAKER_MS	    30000
-#define PL_COLD_MS	    30000 /* no success for so long: a host starts slowly again */
+#define PL_QUEUE_LAYOUT     "1" /* of keys and scripts, kept in Redis and compared */
+#define PL_RESERVE_MAX      128 /* requests one call brings: bounds the script's time */
+#define PL_SETTLE_MAX       128
+#define PL_PUSH_MAX         256
+#define PL_LISTEN_S         3 /* how long a blocking call waits at most */
+#define PL_CHUNK_MAX        (256 * 1024)
+#define PL_CHUNK_TTL_MS     (2 * 60 * 60 * 1000) /* uncommitted: twice the longest timeout */
+#define PL_BREAKER_MS       30000
+#define PL_COLD_MS          30000 /* no success for so long: a host starts slowly again */
 #define PL_WORKER_NAME_SIZE 33
 
 struct pl_queue;
@@ -41,15 +41,23 @@ struct pl_queue;
 struct pl_redis_state { /* what INFO and CONFIG say, read at each connect */
 	char run_id[64];
 	uint64_t maxmemory; /* bytes; 0: none set */
-	bool durable;	    /* append-only file with `always`, noeviction, a master */
-	char why[160];	    /* why not, a sentence; "" when it is */
+	bool durable;       /* append-only file with `always`, noeviction, a master */
+	char why[160];      /* why not, a sentence; "" when it is */
+};
+
+enum pl_news {
+	PL_NEWS_GREW,   /* a watched request's record has grown */
+	PL_NEWS_LET_GO, /* a worker has let go of a request it was told to */
+	PL_NEWS_MISSED, /* the connection is new: anything may have happened before; id is "" */
 };
 
 struct pl_queue_options {
 	const char *redis_url;
 	unsigned host_concurrency;
 	uint64_t breaker_ms; /* PL_BREAKER_MS / TIME_SCALE */
-	bool listens;	     /* a second connection, for pl_queue_listen */
+	bool listens; /* a second connection, for pl_queue_listen */
+	/* Not NULL: a further connection hears what happens to requests that are watched. */
+	void (*on_news)(void *arg, enum pl_news news, const char *id);
 	/* Each time commands can be sent again, and each time they can't. */
 	void (*on_ready)(void *arg, const struct pl_redis_state *redis);
 	void (*on_lost)(void *arg, const char *why);
@@ -65,6 +73,9 @@ bool pl_queue_address(const struct pl_queue *queue, struct sockaddr_storage *out
 /* Pending calls complete first (PL_EUNKNOWN). */
 void pl_queue_close(struct pl_queue *queue, void (*closed)(void *arg), void *arg);
 
+/* why: Redis' word on a failure, "" for none. */
+typedef void (*pl_done_cb)(void *arg, enum pl_err err, const char *why);
+
 /* --- the api's verbs --- */
 
 struct pl_push {
@@ -72,8 +83,9 @@ struct pl_push {
 	enum pl_stage stage; /* where it starts */
 	enum pl_priority priority;
 	const char *lane;
-	uint64_t delay_ms; /* 0: at once */
-	const char *text;  /* head line and first event */
+	uint64_t delay_ms;  /* 0: at once */
+	const char *labels; /* with tabs between, "" for none */
+	const char *text;   /* head line and first event */
 	size_t text_len;
 };
 /* stored[i]: on disk (now or before); false: the backlog is full. why: Redis' word on a failure. */
@@ -84,14 +96,71 @@ void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t c
 struct pl_found {
 	const char *text; /* the record, undecoded */
 	size_t text_len;
-	bool held;	    /* a worker has it */
+	bool held;          /* a worker has it */
 	const char *reason; /* SPEC's word for why it waits, "" when it does not */
 	uint64_t until_ms;  /* Unix time; 0: not known */
-	int64_t ahead;	    /* -1: not given */
+	int64_t ahead;      /* -1: not given */
 };
 /* found is NULL unless err is PL_OK; PL_ENOTFOUND when there is no such request. */
 typedef void (*pl_find_cb)(void *arg, enum pl_err err, const struct pl_found *found);
 void pl_queue_find(struct pl_queue *queue, const char *id, pl_find_cb cb, void *arg);
+
+/* Keeps news of this request coming for seconds; call again before they have passed. */
+void pl_queue_watch(struct pl_queue *queue, const char *id, unsigned seconds);
+
+enum pl_alter {
+	PL_ALTER_CANCEL,
+	PL_ALTER_PAUSE,
+	PL_ALTER_RESUME,
+	PL_ALTER_REDELIVER,
+	PL_ALTER_DELETE,
+	PL_ALTER_REFETCH
+};
+const char *pl_alter_name(enum pl_alter verb); /* "cancel", … */
+enum pl_altered {
+	PL_ALTERED,      /* changed */
+	PL_ALTERED_HELD, /* changed; a worker held it and was told: PL_NEWS_LET_GO follows */
+	PL_ALTERED_SAME, /* it was so already */
+	PL_ALTERED_NOT,  /* its state forbids it */
+	PL_ALTERED_GONE, /* redeliver: the data has gone */
+	PL_ALTERED_FULL, /* refetch: the backlog is full */
+};
+/* owner: "" may touch every request, else only its own; another's is PL_ENOTFOUND. */
+typedef void (*pl_alter_cb)(void *arg, enum pl_err err, enum pl_altered answer);
+void pl_queue_alter(struct pl_queue *queue, enum pl_alter verb, const char *id, const char *owner,
+	uint64_t queue_max, pl_alter_cb cb, void *arg);
+
+/* Holds a whole stage or lets it go on. */
+void pl_queue_hold(
+	struct pl_queue *queue, enum pl_stage stage, bool hold, pl_done_cb cb, void *arg);
+
+struct pl_queue_figures {
+	uint64_t ready, delayed, leased, workers;
+	bool paused;
+	int64_t oldest_ms; /* age of the oldest ready request; -1: none */
+};
+struct pl_queues {
+	struct pl_queue_figures stage[PL_STAGES];
+	uint64_t live, dead, undelivered_bytes;
+};
+typedef void (*pl_queues_cb)(void *arg, enum pl_err err, const struct pl_queues *queues);
+void pl_queue_queues(struct pl_queue *queue, pl_queues_cb cb, void *arg);
+
+/* Where a listing goes on. Begin with { -1, -1, "" }; minute -1 afterwards: the end. */
+struct pl_list_place {
+	int64_t minute, position;
+	char id[PL_UUID_SIZE];
+};
+#define PL_LIST_MAX 50 /* requests one call reads: bounds the script's time */
+struct pl_listed {
+	const char *id;
+	struct pl_found found;
+};
+/* One step back through an index, newest first: "i" of all, "x" of the failed, "n:<label>". */
+typedef void (*pl_list_cb)(void *arg, enum pl_err err, const struct pl_list_place *next,
+	const struct pl_listed *items, size_t count);
+void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_list_place *place,
+	pl_list_cb cb, void *arg);
 
 /* bytes is NULL unless err is PL_OK; PL_ENOTFOUND when it is gone. */
 typedef void (*pl_bytes_cb)(void *arg, enum pl_err err, const char *bytes, size_t len);
@@ -105,7 +174,6 @@ void pl_queue_memory(struct pl_queue *queue, pl_memory_cb cb, void *arg);
 
 /* --- a worker's verbs; name: PL_WORKER_NAME_SIZE - 1 characters, one incarnation --- */
 
-typedef void (*pl_done_cb)(void *arg, enum pl_err err, const char *why);
 /* PL_ECONFLICT: Redis holds another version's keys. why is "new" where nothing stood before. */
 void pl_queue_register(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	uint64_t lease_ms, pl_done_cb cb, void *arg);
@@ -137,7 +205,7 @@ enum pl_settle_verdict {
 	PL_SETTLE_DONE = 'D',
 	PL_SETTLE_RETRY = 'R',
 	PL_SETTLE_FAIL = 'F',
-	PL_SETTLE_BACK = 'B',	/* to its lane's head; no attempt */
+	PL_SETTLE_BACK = 'B',   /* to its lane's head; no attempt */
 	PL_SETTLE_LET_GO = 'X', /* what others wrote stands */
 };
 enum pl_outcome { /* what the host showed */
@@ -150,11 +218,11 @@ struct pl_settle {
 	const char *id;
 	enum pl_settle_verdict verdict;
 	enum pl_outcome outcome;
-	uint64_t hold_ms;	  /* hold the host for so long; 0: no */
-	uint64_t delay_ms;	  /* of a retry */
+	uint64_t hold_ms;         /* hold the host for so long; 0: no */
+	uint64_t delay_ms;        /* of a retry */
 	const char *deliver_lane; /* of a fetch that is done; else "" */
-	uint64_t data_bytes;	  /* committed by this fetch, or delivered by this delivery */
-	const char *token;	  /* of the chunks to commit, "" for none */
+	uint64_t data_bytes;      /* committed by this fetch, or delivered by this delivery */
+	const char *token;        /* of the chunks to commit, "" for none */
 	unsigned chunks;
 	const char *text; /* the event line, data block first; "" for none */
 	size_t text_len;

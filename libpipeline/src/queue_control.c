@@ -1,0 +1,214 @@
+/*
+ * What people do to requests and queues: alter, hold, list, watch.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/clock.h"
+#include "pipeline/mem.h"
+#include "queue_private.h"
+
+#define OLD_CHUNKS_MS \
+	(72ull * 60 * 60 * 1000) /* data that a refetch replaces is kept as any data */
+#define LIST_FIELDS 6
+#define LIST_HEAD   3
+
+const char *pl_alter_name(enum pl_alter verb)
+{
+	static const char *const names[] = { "cancel", "pause", "resume", "redeliver", "delete",
+		"refetch" };
+	return names[verb];
+}
+
+struct alter_call {
+	pl_alter_cb cb;
+	void *arg;
+};
+
+static enum pl_err alter_answer(const char *word, enum pl_altered *answer)
+{
+	static const struct {
+		const char *word;
+		enum pl_altered answer;
+	} words[] = {
+		{ "OK", PL_ALTERED },
+		{ "HELD", PL_ALTERED_HELD },
+		{ "SAME", PL_ALTERED_SAME },
+		{ "FINAL", PL_ALTERED_NOT },
+		{ "BUSY", PL_ALTERED_NOT },
+		{ "EXPIRED", PL_ALTERED_GONE },
+		{ "FULL", PL_ALTERED_FULL },
+	};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcmp(words[i].word, word) == 0) {
+			*answer = words[i].answer;
+			return PL_OK;
+		}
+	}
+	return PL_ENOTFOUND;
+}
+
+static void on_altered(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct alter_call *call = arg;
+	enum pl_altered answer = PL_ALTERED_NOT;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && (!reply_is_array(reply, 1) || !reply_is_text(reply->element[0])))
+		err = PL_EREDIS;
+	if (err == PL_OK)
+		err = alter_answer(reply->element[0]->str, &answer);
+	call->cb(call->arg, err, answer);
+	free(call);
+}
+
+void pl_queue_alter(struct pl_queue *queue, enum pl_alter verb, const char *id, const char *owner,
+	uint64_t queue_max, pl_alter_cb cb, void *arg)
+{
+	static const char who[] = "ai"; /* the api, level info */
+	struct alter_call *call = pl_alloc(sizeof *call);
+	*call = (struct alter_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 5);
+	if (verb != PL_ALTER_REFETCH)
+		args_text(&args, pl_alter_name(verb));
+	args_text(&args, id);
+	args_text(&args, owner);
+	args_text(&args, who);
+	if (verb == PL_ALTER_REFETCH) {
+		args_number(&args, queue_max);
+		args_number(&args, OLD_CHUNKS_MS);
+	}
+	args_eval(&args, queue, verb == PL_ALTER_REFETCH ? REFETCH : ALTER, on_altered, call);
+}
+
+struct hold_call {
+	pl_done_cb cb;
+	void *arg;
+};
+
+static void on_held(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct hold_call *call = arg;
+	const char *why;
+	err = reply_error(err, reply, &why);
+	call->cb(call->arg, err, why);
+	free(call);
+}
+
+void pl_queue_hold(struct pl_queue *queue, enum pl_stage stage, bool hold, pl_done_cb cb, void *arg)
+{
+	struct hold_call *call = pl_alloc(sizeof *call);
+	*call = (struct hold_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 2);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, hold ? "pause" : "resume");
+	args_eval(&args, queue, STAGE, on_held, call);
+}
+
+struct queues_call {
+	pl_queues_cb cb;
+	void *arg;
+};
+
+static void on_queues(void *arg, enum pl_err err, const redisReply *reply)
+{
+	enum { FIELDS = 6, TOTALS = 3 };
+	struct queues_call *call = arg;
+	struct pl_queues queues;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && !reply_is_array(reply, PL_STAGES * FIELDS + TOTALS))
+		err = PL_EREDIS;
+	if (err == PL_OK) {
+		redisReply *const *e = reply->element;
+		for (int i = 0; i < PL_STAGES; i++, e += FIELDS)
+			queues.stage[i] = (struct pl_queue_figures) {
+				.ready = (uint64_t)e[0]->integer,
+				.delayed = (uint64_t)e[1]->integer,
+				.leased = (uint64_t)e[2]->integer,
+				.workers = (uint64_t)e[3]->integer,
+				.paused = e[4]->integer == 1,
+				.oldest_ms = e[5]->integer,
+			};
+		queues.live = (uint64_t)e[0]->integer;
+		queues.dead = (uint64_t)e[1]->integer;
+		queues.undelivered_bytes = (uint64_t)e[2]->integer;
+	}
+	call->cb(call->arg, err, err == PL_OK ? &queues : NULL);
+	free(call);
+}
+
+void pl_queue_queues(struct pl_queue *queue, pl_queues_cb cb, void *arg)
+{
+	struct queues_call *call = pl_alloc(sizeof *call);
+	*call = (struct queues_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 0);
+	args_eval(&args, queue, QUEUES, on_queues, call);
+}
+
+struct list_call {
+	pl_list_cb cb;
+	void *arg;
+};
+
+static void on_list(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct list_call *call = arg;
+	struct pl_listed items[PL_LIST_MAX];
+	struct pl_list_place next = { .minute = -1, .position = -1 };
+	size_t count = 0;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && !reply_is_array(reply, LIST_HEAD))
+		err = PL_EREDIS;
+	if (err == PL_OK) {
+		redisReply *const *e = reply->element;
+		next.minute = e[0]->integer;
+		next.position = e[1]->integer;
+		if (reply_is_text(e[2]) && e[2]->len < PL_UUID_SIZE)
+			memcpy(next.id, e[2]->str, e[2]->len);
+		for (size_t i = LIST_HEAD;
+			i + LIST_FIELDS <= reply->elements && count < PL_LIST_MAX; i += LIST_FIELDS)
+			items[count++] = (struct pl_listed) { e[i]->str, reply_found(e + i + 1) };
+	}
+	call->cb(call->arg, err, &next, items, count);
+	free(call);
+}
+
+void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_list_place *place,
+	pl_list_cb cb, void *arg)
+{
+	struct list_call *call = pl_alloc(sizeof *call);
+	*call = (struct list_call) { cb, arg };
+	char minute[24], position[24];
+	snprintf(minute, sizeof minute, "%" PRId64, place->minute);
+	snprintf(position, sizeof position, "%" PRId64, place->position);
+	struct args args;
+	args_begin(&args, 7);
+	args_text(&args, index);
+	args_text(&args, minute);
+	args_text(&args, position);
+	args_text(&args, place->id);
+	args_number(&args, PL_LIST_MAX);
+	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, PL_COLD_MS);
+	args_eval(&args, queue, LIST, on_list, call);
+}
+
+void pl_queue_watch(struct pl_queue *queue, const char *id, unsigned seconds)
+{
+	uint64_t now_s = pl_clock_wall_ms() / 1000;
+	char until[24], now[24], ttl[12];
+	snprintf(until, sizeof until, "%" PRIu64, now_s + seconds);
+	snprintf(now, sizeof now, "%" PRIu64, now_s);
+	snprintf(ttl, sizeof ttl, "%u", seconds);
+	pl_redis_call(queue->commands, 4,
+		(const char *const[]) { "ZADD", TAG "watched", until, id }, NULL, 0, NULL, NULL);
+	pl_redis_call(queue->commands, 4,
+		(const char *const[]) { "ZREMRANGEBYSCORE", TAG "watched", "-inf", now }, NULL, 0,
+		NULL, NULL);
+	pl_redis_call(queue->commands, 3, (const char *const[]) { "EXPIRE", TAG "watched", ttl },
+		NULL, 0, NULL, NULL);
+}
