@@ -467,7 +467,8 @@ static const char *certificate_text(const struct pl_http_exchange *x, char *text
 {
 	long verdict = X509_V_OK;
 	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
-	if (verdict == X509_V_OK)
+	/* curl presets "unspecified" and says no more of a good chain for another name */
+	if (verdict == X509_V_OK || verdict == X509_V_ERR_UNSPECIFIED)
 		return "the certificate is not for this name";
 	snprintf(text, size, "the certificate does not verify: %s",
 		X509_verify_cert_error_string(verdict));

@@ -9,8 +9,6 @@ enum pl_fault http_fault_of(CURLcode code)
 	switch (code) {
 	case CURLE_OK:
 		return PL_FAULT_NONE;
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return PL_FAULT_DNS;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_INTERFACE_FAILED:
 		return PL_FAULT_CONNECT;
@@ -29,7 +27,8 @@ enum pl_fault http_fault_of(CURLcode code)
 		return PL_FAULT_TRUNCATED;
 	case CURLE_OUT_OF_MEMORY: /* what curl says of a header line above its own ceiling */
 		return PL_FAULT_TOO_LARGE;
-	default: /* closed early, or something that is not HTTP */
+	default: /* closed early, or something that is not HTTP. COULDNT_RESOLVE_HOST too: a reused
+		  * connection broke after so long that curl had forgotten the pin. */
 		return PL_FAULT_RESET;
 	}
 }

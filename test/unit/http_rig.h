@@ -74,10 +74,9 @@ static inline void rig_no_answer(struct peer_conn *conn)
 	(void)conn;
 }
 
-static inline struct rig *rig_new(const char *allow)
+static inline struct rig *rig_new(const struct pl_netpolicy_options *allowed, const char *ca_file)
 {
 	struct rig *rig = pl_calloc(1, sizeof(*rig));
-	const struct pl_netpolicy_options policy = { .allow_networks = allow };
 	const char *why = NULL;
 	signal(SIGPIPE, SIG_IGN); /* the server writes to exchanges that were cut */
 	uv_loop_init(&rig->loop);
@@ -87,10 +86,11 @@ static inline struct rig *rig_new(const char *allow)
 	peer_http_open(&rig->server, &rig->loop, rig_no_answer);
 	rig->server.arg = rig;
 	snprintf(rig->base, sizeof(rig->base), "http://127.0.0.1:%u", rig->server.port);
-	assert_int_equal(pl_netpolicy_new(&policy, &rig->policy, &why), PL_OK);
+	assert_int_equal(pl_netpolicy_new(allowed, &rig->policy, &why), PL_OK);
 	const struct pl_http_engine_options options = {
 		.policy = rig->policy,
 		.connections_max = 64,
+		.ca_file = ca_file,
 		.dns_servers = rig->dns.where,
 		.user_agent = "fetchback/test",
 	};
@@ -100,7 +100,8 @@ static inline struct rig *rig_new(const char *allow)
 
 static inline int rig_open(void **state)
 {
-	*state = rig_new("127.0.0.0/8, ::1");
+	const struct pl_netpolicy_options allowed = { .allow_networks = "127.0.0.0/8, ::1" };
+	*state = rig_new(&allowed, NULL);
 	return 0;
 }
 

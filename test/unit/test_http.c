@@ -454,6 +454,34 @@ static void connections_are_used_again(void **state)
 	assert_int_equal(rig->server.connections, 2 + 4);
 }
 
+static void serve_once(struct peer_conn *conn)
+{
+	if (conn->served == 1)
+		say_hello(conn);
+	else
+		peer_close(conn);
+}
+
+static void serve_once_then_close(struct peer_conn *conn)
+{
+	say_hello(conn);
+	peer_end(conn);
+}
+
+static void a_connection_that_died_at_rest_costs_nothing(void **state)
+{
+	struct rig *rig = *state;
+	char named[64];
+	snprintf(named, sizeof(named), "http://a.test:%u/hello", rig->server.port);
+	rig->server.serve = serve_once; /* dies when it is used again */
+	for (int i = 0; i < 6; i++)
+		expect(rig, i % 2 ? named : "/hello", PL_FAULT_NONE, 200, "hello");
+	assert_int_equal(rig->server.connections, 6);
+	rig->server.serve = serve_once_then_close; /* dies before */
+	for (int i = 0; i < 6; i++)
+		expect(rig, i % 2 ? named : "/hello", PL_FAULT_NONE, 200, "hello");
+}
+
 static void serve_early(struct peer_conn *conn)
 {
 	peer_say(conn, OK_HEAD "Content-Length: 2\r\n\r\nok");
@@ -899,6 +927,7 @@ int main(void)
 		TEST(methods_are_sent_as_given),
 		TEST(a_header_that_would_be_two_is_refused),
 		TEST(connections_are_used_again),
+		TEST(a_connection_that_died_at_rest_costs_nothing),
 		TEST(an_answer_before_the_body_was_sent_is_told),
 		TEST(a_large_body_is_sent_whole),
 		TEST(every_break_has_its_fault),

@@ -378,6 +378,15 @@ static void test_forgotten_answer_is_a_500(void **state)
 	assert_int_equal(ask(*state, "GET /silent HTTP/1.1\r\nHost: h\r\n\r\n").status, 500);
 }
 
+static void test_method_unknown_is_a_501(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(ask(f, "BREW / HTTP/1.1\r\nHost: h\r\n\r\n").status, 501);
+	assert_int_equal(ask(f, "BREW / HTTP/3\r\nHost: h\r\n\r\n").status, 400);
+	assert_int_equal(ask(f, "PUT / HTTP/1.1\r\nHost: h\r\nbroken\r\n\r\n").status, 400);
+	assert_int_equal(atomic_load(&f->calls), 0);
+}
+
 static void test_body_at_and_above_its_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -514,7 +523,7 @@ static void test_hostile_framing_is_refused_and_closed(void **state)
 		put(fd, hostile[i]);
 		shutdown(fd, SHUT_WR);
 		struct answer a = get(fd, true);
-		if (a.status != 400 && a.status != 505)
+		if (a.status != 400 && a.status != 501 && a.status != 505)
 			fail_msg("%zu answered %d: %s", i, a.status, hostile[i]);
 		assert_non_null(header(&a, "\r\nContent-Type: application/problem+json\r\n"));
 		assert_non_null(header(&a, "\r\nConnection: close\r\n"));
@@ -876,6 +885,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_streamed_answer_keeps_the_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_answer_is_a_500, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_method_unknown_is_a_501, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_body_at_and_above_its_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_hostile_framing_is_refused_and_closed, setup, teardown),
