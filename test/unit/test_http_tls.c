@@ -68,47 +68,52 @@ static void free_cert(struct signer *cert)
 	X509_free(cert->cert);
 }
 
-static void read_request(SSL *ssl, int fd)
+/* True when a whole request came over TLS. */
+static bool read_request(SSL *ssl)
 {
 	char in[8192];
 	size_t len = 0;
-	while (len < sizeof(in) - 1) {
-		int got = ssl != NULL ? SSL_read(ssl, in + len, (int)(sizeof(in) - 1 - len))
-				      : (int)read(fd, in + len, sizeof(in) - 1 - len);
-		if (got <= 0 || ssl == NULL)
-			return;
+	int got;
+	while (len < sizeof(in) - 1 &&
+		(got = SSL_read(ssl, in + len, (int)(sizeof(in) - 1 - len))) > 0) {
 		len += (size_t)got;
 		in[len] = '\0';
 		if (strstr(in, "\r\n\r\n") != NULL)
-			return;
+			return true;
 	}
+	return false;
 }
 
-static void serve_one(struct tls_server *server, int fd)
+static void serve_tls(struct tls_server *server, int fd)
 {
-	SSL *ssl = server->context != NULL ? SSL_new(server->context) : NULL;
-	if (ssl != NULL) {
-		SSL_set_fd(ssl, fd);
-		if (SSL_accept(ssl) == 1) {
-			read_request(ssl, fd);
-			server->served++;
-			SSL_write(ssl, server->reply, (int)strlen(server->reply));
-			SSL_shutdown(ssl);
-		}
-		SSL_free(ssl);
-	} else {
-		read_request(NULL, fd);
-		(void)!write(fd, server->reply, strlen(server->reply));
+	SSL *ssl = SSL_new(server->context);
+	SSL_set_fd(ssl, fd);
+	if (SSL_accept(ssl) == 1 && read_request(ssl)) {
+		server->served++;
+		SSL_write(ssl, server->reply, (int)strlen(server->reply));
+		SSL_shutdown(ssl);
 	}
-	close(fd);
+	SSL_free(ssl);
+}
+
+static void serve_plain(const struct tls_server *server, int fd)
+{
+	char in[1024];
+	(void)!read(fd, in, sizeof(in));
+	(void)!write(fd, server->reply, strlen(server->reply));
 }
 
 static void *serve_all(void *arg)
 {
 	struct tls_server *server = arg;
 	int fd;
-	while ((fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		serve_one(server, fd);
+	while ((fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		if (server->context != NULL)
+			serve_tls(server, fd);
+		else
+			serve_plain(server, fd);
+		close(fd);
+	}
 	return NULL;
 }
 
