@@ -424,7 +424,22 @@ int http_begin_request(struct mg_connection *conn)
 	return call.status;
 }
 
-/* civetweb could not read the request: its own page would be HTML-free text, ours is a problem. */
+/* civetweb takes a request line apart before it judges the method: all else is in its place then.
+ */
+static bool is_unknown_method(const struct mg_request_info *info)
+{
+	static const char *const known[] = { "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS",
+		"CONNECT", "PATCH", "PROPFIND", "MKCOL", "LOCK", "UNLOCK", "PROPPATCH", "REPORT" };
+	if (info == NULL || info->request_method == NULL || info->http_version == NULL ||
+		info->num_headers != 0 || strncmp(info->http_version, "1.", 2) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(info->request_method, known[i]) == 0)
+			return false;
+	return true;
+}
+
+/* civetweb could not read the request. */
 int http_error(struct mg_connection *conn, int status, const char *message)
 {
 	(void)message; /* civetweb's words; they may quote the client */
@@ -436,6 +451,8 @@ int http_error(struct mg_connection *conn, int status, const char *message)
 	};
 	if (status == 505)
 		refuse(&call, 505, NULL, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+	else if (is_unknown_method(mg_get_request_info(conn)))
+		refuse(&call, 501, NULL, "No path takes this method.");
 	else
 		refuse(&call, 400, NULL,
 			"This is no HTTP request, or its head is longer than 16 KiB.");

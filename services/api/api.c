@@ -46,10 +46,10 @@ static void on_told(uv_async_t *async)
 	char why[WHY_SIZE] = "";
 	bool is_ready = store_is_ready(api->store, why, sizeof(why));
 	if (is_ready && !api->is_ready)
-		pl_log(PL_LOG_INFO, NULL, "ready", "%s",
+		pl_log(PL_LOG_INFO, NULL, "accepting", "%s",
 			why[0] != '\0' ? why : "Redis keeps every write");
 	else if (!is_ready && api->is_ready)
-		pl_log(PL_LOG_WARN, NULL, "not_ready", "%s", why);
+		pl_log(PL_LOG_WARN, NULL, "not_accepting", "%s", why);
 	api->is_ready = is_ready;
 	if (is_ready && !api->was_ready) {
 		api->was_ready = true;

@@ -5,11 +5,11 @@
  */
 #include <string.h>
 
+#include "data_signature.h"
 #include "handlers.h"
 #include "pipeline/clock.h"
 #include "pipeline/queue.h"
 #include "problem.h"
-#include "signature.h"
 
 #define PARAMETER_MAX 128
 #define SAFE_HEADERS                                               \
@@ -50,7 +50,7 @@ static bool check_signature(struct api *api, struct pl_http_call *call, const ch
 		refuse_unavailable(call);
 		return false;
 	}
-	switch (signature_check(key, id, expires, signature, pl_clock_wall_ms())) {
+	switch (data_signature_check(key, id, expires, signature, pl_clock_wall_ms())) {
 	case SIGNATURE_GOOD:
 		return true;
 	case SIGNATURE_EXPIRED:

@@ -1,4 +1,4 @@
-#include "signature.h"
+#include "data_signature.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -14,8 +14,8 @@
 #define EXPIRES_SIZE 12
 #define MESSAGE_SIZE (PL_UUID_SIZE + EXPIRES_SIZE + 1)
 
-enum signature_verdict signature_check(const unsigned char key[SIGNATURE_KEY_BYTES], const char *id,
-	const char *expires, const char *signature, uint64_t now_ms)
+enum signature_verdict data_signature_check(const unsigned char key[SIGNATURE_KEY_BYTES],
+	const char *id, const char *expires, const char *signature, uint64_t now_ms)
 {
 	uint64_t until_s;
 	if (pl_number_parse(expires, strlen(expires), EXPIRES_MAX, &until_s) != PL_OK ||

@@ -1,0 +1,609 @@
+/*
+ * The api's calls over HTTP, in one process, in front of a store of our own: what it is asked is
+ * noted, what it answers is set by the test. The real store needs a Redis; scenarios have it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "pipeline/mem.h"
+#include "pipeline/queue.h"
+#include "routes.h"
+
+#define ID          "0190a3c4-0000-7000-8000-000000000001"
+#define WAIT_S      20
+#define STOP_MS     20000
+#define ANSWER_MAX  (4 * 1024 * 1024)
+#define REQUEST_MAX (8 * 1024)
+#define GOOD_BODY   "{\"provider\":\"http://p.example/\",\"callbackUrl\":\"http://c.example/\"}"
+#define CHUNKS      3
+
+/* ---- the store ---------------------------------------------------------------------------------
+ */
+
+static struct { /* set before a call, read after it: the answer lies between */
+	enum pl_err err;
+	const char *why;
+	bool is_ready;
+	unsigned pushes;
+	char id[PL_UUID_SIZE];
+	char provider[256];
+	struct pl_data data;
+	unsigned chunks_there;
+} world;
+
+/* A socket lies between the test and the server's threads; a lock is what shows their order. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static void take_turn(void)
+{
+	pthread_mutex_lock(&turn);
+	pthread_mutex_unlock(&turn);
+}
+
+enum pl_err store_new(const struct pl_settings *settings,
+	void (*changed)(void *arg, bool ready, const char *why), void *arg, struct store **out,
+	const char **why)
+{
+	(void)settings;
+	(void)changed;
+	(void)arg;
+	(void)out;
+	*why = "there is none";
+	return PL_EINVAL;
+}
+
+void store_free(struct store *store)
+{
+	(void)store;
+}
+
+bool store_is_ready(struct store *store, char *why, size_t size)
+{
+	(void)store;
+	pthread_mutex_lock(&turn);
+	(void)snprintf(why, size, "%s", world.why);
+	bool is_ready = world.is_ready;
+	pthread_mutex_unlock(&turn);
+	return is_ready;
+}
+
+enum pl_err store_push(
+	struct store *store, const struct pl_request *request, char *why, size_t size)
+{
+	(void)store;
+	pthread_mutex_lock(&turn);
+	world.pushes++;
+	memcpy(world.id, request->id, sizeof(world.id));
+	(void)snprintf(world.provider, sizeof(world.provider), "%s", request->provider);
+	(void)snprintf(why, size, "%s", world.why);
+	enum pl_err err = world.err;
+	pthread_mutex_unlock(&turn);
+	return err;
+}
+
+enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
+{
+	(void)store;
+	pthread_mutex_lock(&turn);
+	enum pl_err err = world.err;
+	struct pl_data data = world.data;
+	pthread_mutex_unlock(&turn);
+	if (err != PL_OK)
+		return err;
+	struct pl_record *record = pl_calloc(1, sizeof(*record));
+	struct pl_event *event = pl_calloc(1, sizeof(*event));
+	*event = (struct pl_event) { .n = 1,
+		.name = "accepted",
+		.service = 'a',
+		.stage = -1,
+		.level = PL_LOG_INFO,
+		.message = "" };
+	memcpy(record->request.id, id, PL_UUID_SIZE);
+	record->request.provider = "http://p.example/";
+	record->request.callback_url = "http://c.example/";
+	record->events = event;
+	record->last = event;
+	record->events_count = 1;
+	record->data = data;
+	*out = (struct store_found) {
+		.record = record, .state = PL_STATE_FETCHED, .waiting.ahead = -1
+	};
+	return PL_OK;
+}
+
+void store_found_fini(struct store_found *found)
+{
+	free(found->record->events);
+	free(found->record);
+}
+
+enum pl_err store_chunk(
+	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out)
+{
+	(void)store;
+	(void)record;
+	pthread_mutex_lock(&turn);
+	bool is_there = k < world.chunks_there;
+	pthread_mutex_unlock(&turn);
+	char *at = is_there ? pl_buf_reserve(out, PL_CHUNK_MAX) : NULL;
+	if (at == NULL)
+		return PL_ENOTFOUND;
+	memset(at, 'a' + (int)k, PL_CHUNK_MAX);
+	pl_buf_wrote(out, PL_CHUNK_MAX);
+	return PL_OK;
+}
+
+enum pl_err store_data_key(struct store *store, unsigned char key[32])
+{
+	(void)store;
+	for (unsigned char i = 0; i < 32; i++)
+		key[i] = i;
+	pthread_mutex_lock(&turn);
+	enum pl_err err = world.err;
+	pthread_mutex_unlock(&turn);
+	return err;
+}
+
+/* ---- one api for all tests ---------------------------------------------------------------------
+ */
+
+static struct api api;
+static uv_loop_t loop;
+
+static void on_logged(uv_async_t *async)
+{
+	(void)async;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	const char *why = "";
+	api.hosts.bind = "127.0.0.1";
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(uv_async_init(&loop, &api.logged, on_logged), 0);
+	assert_int_equal(
+		pl_netpolicy_new(&(struct pl_netpolicy_options) { 0 }, &api.policy, &why), PL_OK);
+	const struct pl_http_server_options options = {
+		.bind = "127.0.0.1",
+		.threads = 4,
+		.body_max = PL_REQUEST_BODY_MAX,
+		.body_ms = 20000,
+		.idle_ms = 20000,
+		.handler = routes_handle,
+		.body_limit = routes_body_limit,
+		.arg = &api,
+	};
+	if (pl_http_server_start(&options, &api.http, &why) != PL_OK)
+		fail_msg("%s", why);
+	pl_log_init("api", PL_LOG_ERROR, true, STDERR_FILENO);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_true(pl_http_server_stop(api.http, STOP_MS));
+	pl_netpolicy_free(api.policy);
+	uv_close((uv_handle_t *)&api.logged, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	return uv_loop_close(&loop);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&world, 0, sizeof(world));
+	world.why = "";
+	world.is_ready = true;
+	return 0;
+}
+
+/* ---- a client ----------------------------------------------------------------------------------
+ */
+
+struct answer {
+	int status;
+	size_t len; /* of the body */
+	char *body;
+	char text[ANSWER_MAX];
+};
+static struct answer answer;
+
+/* Sends it all, reads until the server closes: each request says so. */
+static void exchange(const char *request, size_t len)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval wait = { .tv_sec = WAIT_S };
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+		.sin_port = htons((uint16_t)pl_http_server_port(api.http)),
+	};
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	take_turn();
+	for (size_t sent = 0; sent < len;) {
+		ssize_t n = send(fd, request + sent, len - sent, MSG_NOSIGNAL);
+		if (n <= 0)
+			break; /* refused before its end */
+		sent += (size_t)n;
+	}
+	size_t got = 0;
+	ssize_t n;
+	while ((n = recv(fd, answer.text + got, sizeof(answer.text) - 1 - got, 0)) > 0)
+		got += (size_t)n;
+	take_turn();
+	assert_true(n == 0 || got > 0);
+	answer.text[got] = '\0';
+	close(fd);
+	assert_int_equal(sscanf(answer.text, "HTTP/1.1 %d ", &answer.status), 1);
+	answer.body = strstr(answer.text, "\r\n\r\n");
+	assert_non_null(answer.body);
+	*answer.body = '\0'; /* what stands in front is the head */
+	answer.body += 4;
+	answer.len = got - (size_t)(answer.body - answer.text);
+}
+
+static int call(const char *method, const char *path, const char *headers, const char *body)
+{
+	char request[REQUEST_MAX];
+	int len = snprintf(request, sizeof(request),
+		"%s %s HTTP/1.1\r\n%s%sConnection: close\r\nContent-Length: %zu\r\n\r\n%s", method,
+		path, strstr(headers, "Host:") == NULL ? "Host: localhost\r\n" : "", headers,
+		strlen(body), body);
+	assert_true(len > 0 && (size_t)len < sizeof(request));
+	exchange(request, (size_t)len);
+	return answer.status;
+}
+
+#define JSON "Content-Type: application/json\r\n"
+
+static int post(const char *body)
+{
+	return call("POST", "/", JSON, body);
+}
+
+static int get(const char *path)
+{
+	return call("GET", path, "", "");
+}
+
+static bool head_has(const char *line)
+{
+	return strstr(answer.text, line) != NULL;
+}
+
+static void assert_problem(const char *part)
+{
+	char status[32];
+	snprintf(status, sizeof(status), "\"status\":%d,", answer.status);
+	assert_true(head_has("\r\nContent-Type: application/problem+json"));
+	if (strstr(answer.body, status) == NULL || strstr(answer.body, part) == NULL)
+		fail_msg("%s is not in %s", part, answer.body);
+}
+
+/* ---- accept ------------------------------------------------------------------------------------
+ */
+
+static void test_accepted(void **state)
+{
+	(void)state;
+	static const char *const paths[] = { "/", "/requests" };
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(call("POST", paths[i], JSON, GOOD_BODY), 202);
+		assert_int_equal(world.pushes, i + 1);
+		assert_string_equal(world.provider, "http://p.example/");
+		assert_true(pl_uuid_valid(world.id, strlen(world.id)));
+		char expected[128];
+		snprintf(expected, sizeof(expected), "{\"requestId\":\"%s\"}", world.id);
+		assert_string_equal(answer.body, expected);
+		snprintf(expected, sizeof(expected), "\r\nLocation: /requests/%s", world.id);
+		assert_true(head_has(expected));
+		assert_true(head_has("\r\nContent-Type: application/json"));
+	}
+}
+
+static void test_faulty_input(void **state)
+{
+	(void)state;
+	assert_int_equal(post("{\"provider\":"), 400);
+	assert_problem("not valid JSON");
+	assert_int_equal(post(""), 400);
+	assert_int_equal(post("{\"provider\":\"ftp://x\",\"colour\":1}"), 422);
+	assert_problem("\"pointer\":\"/provider\"");
+	assert_problem("\"pointer\":\"/colour\"");
+	assert_problem("\"pointer\":\"/callbackUrl\"");
+	assert_int_equal(
+		post("{\"provider\":\"http://127.0.0.1/\",\"callbackUrl\":\"http://c.example/\"}"),
+		422);
+	assert_problem("address_blocked");
+	assert_int_equal(world.pushes, 0);
+}
+
+static void test_content_type(void **state)
+{
+	(void)state;
+	static const char *const taken[] = { "application/json; charset=utf-8", "Application/JSON",
+		"application/json ;x" };
+	static const char *const refused[] = { "text/plain", "application/jsonx", "json", "",
+		"application/json, text/plain" };
+	char line[128];
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		snprintf(line, sizeof(line), "Content-Type: %s\r\n", taken[i]);
+		assert_int_equal(call("POST", "/", line, GOOD_BODY), 202);
+	}
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		snprintf(line, sizeof(line), "Content-Type: %s\r\n", refused[i]);
+		assert_int_equal(call("POST", "/", line, GOOD_BODY), 415);
+	}
+	assert_int_equal(call("POST", "/", "", GOOD_BODY), 415);
+	assert_problem("application/json");
+}
+
+static void test_body_of_a_mebibyte(void **state)
+{
+	(void)state;
+	for (size_t extra = 0; extra < 2; extra++) {
+		struct pl_buf request;
+		size_t len = PL_REQUEST_BODY_MAX + extra;
+		pl_buf_init(&request, 2 * PL_REQUEST_BODY_MAX);
+		assert_int_equal(pl_buf_format(&request,
+					 "POST / HTTP/1.1\r\nHost: localhost\r\n" JSON
+					 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s%*s",
+					 len, GOOD_BODY, (int)(len - strlen(GOOD_BODY)), ""),
+			PL_OK);
+		exchange(request.data, request.len);
+		assert_int_equal(answer.status, extra == 0 ? 202 : 413);
+		pl_buf_fini(&request);
+	}
+	assert_problem("larger");
+	assert_int_equal(world.pushes, 1);
+}
+
+static void test_store_that_refuses(void **state)
+{
+	(void)state;
+	world.why = "Redis is \"away\"";
+	static const struct {
+		enum pl_err err;
+		bool known;
+	} refusals[] = { { PL_EREDIS, true }, { PL_ELIMIT, true }, { PL_ECLOSED, true },
+		{ PL_EUNKNOWN, false }, { PL_ETIMEOUT, false } };
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		world.err = refusals[i].err;
+		assert_int_equal(post(GOOD_BODY), 503);
+		assert_problem("Redis is \\\"away\\\"");
+		assert_true(head_has("\r\nRetry-After: "));
+		assert_int_equal(strstr(answer.body, world.id) == NULL, refusals[i].known);
+	}
+}
+
+/* ---- where a call goes -------------------------------------------------------------------------
+ */
+
+static void test_unknown_places(void **state)
+{
+	(void)state;
+	static const char *const paths[] = { "/nothing", "/requests/", "//", "/healthz/",
+		"/REQUESTS", "/requests/" ID "/", "/requests/" ID "/logs/",
+		"/requests/" ID "/nothing", "/requests/" ID "x",
+		"/requests/%30190a3c4-0000-7000-8000-000000000001",
+		"/requests/0190A3C4-0000-7000-8000-000000000001", "/requests/x",
+		"/requests//logs" };
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (get(paths[i]) != 404)
+			fail_msg("%s answered %d", paths[i], answer.status);
+		assert_problem("There is n");
+	}
+}
+
+static void test_other_methods(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *method, *path, *allow;
+	} calls[] = {
+		{ "GET", "/", "\r\nAllow: POST" },
+		{ "PUT", "/requests", "\r\nAllow: POST" },
+		{ "POST", "/healthz", "\r\nAllow: GET, HEAD" },
+		{ "DELETE", "/requests/" ID, "\r\nAllow: GET, HEAD" },
+		{ "OPTIONS", "/requests/" ID "/data", "\r\nAllow: GET, HEAD" },
+	};
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		assert_int_equal(call(calls[i].method, calls[i].path, "", ""), 405);
+		assert_true(head_has(calls[i].allow));
+		assert_problem("method");
+		assert_false(head_has("Access-Control"));
+	}
+}
+
+static void test_foreign_host(void **state)
+{
+	(void)state;
+	assert_int_equal(call("GET", "/healthz", "Host: evil.test\r\n", ""), 403);
+	assert_problem("Host");
+	assert_int_equal(call("POST", "/", "Host: evil.test:3001\r\n" JSON, GOOD_BODY), 403);
+	assert_int_equal(world.pushes, 0);
+	assert_int_equal(call("GET", "/healthz", "Host: 127.0.0.1:1\r\n", ""), 200);
+}
+
+/* ---- what is stored ----------------------------------------------------------------------------
+ */
+
+static void test_record(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/requests/" ID), 200);
+	assert_true(head_has("\r\nContent-Type: application/json"));
+	assert_non_null(strstr(answer.body, "{\"requestId\":\"" ID "\",\"state\":\"fetched\","));
+	size_t len = answer.len;
+	char expected[64];
+	snprintf(expected, sizeof(expected), "\r\nContent-Length: %zu", len);
+	assert_int_equal(call("HEAD", "/requests/" ID, "", ""), 200);
+	assert_true(head_has(expected));
+	assert_int_equal(answer.len, 0);
+}
+
+static void test_record_that_is_not_to_be_had(void **state)
+{
+	(void)state;
+	static const char *const paths[] = { "/requests/" ID, "/requests/" ID "/logs",
+		"/requests/" ID "/data" };
+	for (size_t i = 0; i < 3; i++) {
+		world.err = PL_ENOTFOUND;
+		assert_int_equal(get(paths[i]), 404);
+		world.err = PL_EREDIS;
+		assert_int_equal(get(paths[i]), 503);
+		assert_true(head_has("\r\nRetry-After: "));
+		assert_problem("Redis");
+	}
+}
+
+static void test_log(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/requests/" ID "/logs"), 200);
+	assert_true(head_has("\r\nContent-Type: application/x-ndjson"));
+	assert_int_equal(answer.body[answer.len - 1], '\n');
+	assert_int_equal(get("/requests/" ID "/logs?follow=1"), 422);
+	assert_problem("follow");
+}
+
+/* ---- data --------------------------------------------------------------------------------------
+ */
+
+static void test_data_in_the_record(void **state)
+{
+	(void)state;
+	world.data = (struct pl_data) { .kind = PL_DATA_TEXT,
+		.bytes = 5,
+		.content_type = "text/html",
+		.inline_bytes = "a\0b\r\n" };
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_int_equal(answer.len, 5);
+	assert_memory_equal(answer.body, "a\0b\r\n", 5);
+	assert_true(head_has("\r\nContent-Type: text/html"));
+	assert_true(head_has("\r\nX-Content-Type-Options: nosniff"));
+	assert_true(head_has("\r\nContent-Security-Policy: sandbox"));
+	world.data.content_type = "";
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_true(head_has("\r\nContent-Type: application/octet-stream"));
+	world.data.content_type = "text/html\r\nSet-Cookie: a=b";
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_false(head_has("Set-Cookie"));
+}
+
+static void test_no_data(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/requests/" ID "/data"), 404);
+	assert_problem("no data");
+	world.data = (struct pl_data) { .kind = PL_DATA_EMPTY, .content_type = "" };
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_int_equal(answer.len, 0);
+}
+
+static void test_data_in_chunks(void **state)
+{
+	(void)state;
+	world.data = (struct pl_data) { .kind = PL_DATA_TEXT,
+		.bytes = CHUNKS * PL_CHUNK_MAX,
+		.content_type = "text/plain",
+		.chunks = CHUNKS };
+	world.chunks_there = CHUNKS;
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_int_equal(answer.len, CHUNKS * PL_CHUNK_MAX);
+	for (size_t i = 0; i < answer.len; i++)
+		if (answer.body[i] != 'a' + (int)(i / PL_CHUNK_MAX))
+			fail_msg("byte %zu is %c", i, answer.body[i]);
+	world.chunks_there = CHUNKS - 1; /* the length tells the client */
+	assert_int_equal(get("/requests/" ID "/data"), 200);
+	assert_int_equal(answer.len, (CHUNKS - 1) * PL_CHUNK_MAX);
+	world.chunks_there = 0;
+	assert_int_equal(get("/requests/" ID "/data"), 404);
+	assert_problem("gone");
+	world.chunks_there = CHUNKS;
+	assert_int_equal(call("HEAD", "/requests/" ID "/data", "", ""), 200);
+	assert_true(head_has("\r\nContent-Length: 786432"));
+	assert_int_equal(answer.len, 0);
+}
+
+static void test_signed_data(void **state)
+{
+	(void)state;
+	/* of test_data_signature */
+	static const char mac[] =
+		"004cbc780fd7aadfe760c83abb4ef03a08207cc8058bb42d6731256dca2ed743";
+	char path[256];
+	world.data = (struct pl_data) {
+		.kind = PL_DATA_TEXT, .bytes = 1, .content_type = "", .inline_bytes = "x"
+	};
+	snprintf(path, sizeof(path), "/requests/" ID "/data?expires=2000000000&signature=%s", mac);
+	assert_int_equal(get(path), 200);
+	snprintf(path, sizeof(path), "/requests/" ID "/data?signature=%s&expires=2000000001", mac);
+	assert_int_equal(get(path), 403);
+	assert_problem("signature");
+	assert_int_equal(get("/requests/" ID "/data?expires=2000000000"), 403);
+	assert_int_equal(get("/requests/" ID "/data?signature=%zz"), 403);
+	assert_int_equal(get("/requests/" ID "/data?unrelated=1"), 200);
+	world.err = PL_EREDIS;
+	assert_int_equal(get(path), 503);
+}
+
+/* ---- health ------------------------------------------------------------------------------------
+ */
+
+static void test_health(void **state)
+{
+	(void)state;
+	world.is_ready = false;
+	world.why = "Redis can forget: appendfsync is everysec";
+	assert_int_equal(get("/healthz"), 200);
+	assert_int_equal(get("/readyz"), 503);
+	assert_problem("appendfsync is everysec");
+	assert_true(head_has("\r\nRetry-After: "));
+	world.is_ready = true;
+	assert_int_equal(get("/readyz"), 200);
+	assert_non_null(strstr(answer.body, "appendfsync is everysec")); /* relaxed says so */
+	world.why = "";
+	assert_int_equal(get("/readyz"), 200);
+	assert_string_equal(answer.body, "{\"status\":\"ready\"}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_accepted, begin),
+		cmocka_unit_test_setup(test_faulty_input, begin),
+		cmocka_unit_test_setup(test_content_type, begin),
+		cmocka_unit_test_setup(test_body_of_a_mebibyte, begin),
+		cmocka_unit_test_setup(test_store_that_refuses, begin),
+		cmocka_unit_test_setup(test_unknown_places, begin),
+		cmocka_unit_test_setup(test_other_methods, begin),
+		cmocka_unit_test_setup(test_foreign_host, begin),
+		cmocka_unit_test_setup(test_record, begin),
+		cmocka_unit_test_setup(test_record_that_is_not_to_be_had, begin),
+		cmocka_unit_test_setup(test_log, begin),
+		cmocka_unit_test_setup(test_data_in_the_record, begin),
+		cmocka_unit_test_setup(test_no_data, begin),
+		cmocka_unit_test_setup(test_data_in_chunks, begin),
+		cmocka_unit_test_setup(test_signed_data, begin),
+		cmocka_unit_test_setup(test_health, begin),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
