@@ -467,7 +467,7 @@ static const char *certificate_text(const struct pl_http_exchange *x, char *text
 {
 	long verdict = X509_V_OK;
 	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
-	/* curl presets "unspecified" and says no more of a good chain for another name */
+	/* curl presets "unspecified", and leaves it for a good chain with another name */
 	if (verdict == X509_V_OK || verdict == X509_V_ERR_UNSPECIFIED)
 		return "the certificate is not for this name";
 	snprintf(text, size, "the certificate does not verify: %s",
@@ -475,9 +475,16 @@ static const char *certificate_text(const struct pl_http_exchange *x, char *text
 	return text;
 }
 
-void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
+static void fail(struct pl_http_exchange *x, CURLcode code)
 {
 	char text[sizeof(x->answer.message)];
+	bool certificate = code == CURLE_PEER_FAILED_VERIFICATION;
+	finish(x, http_fault_of(code),
+		certificate ? certificate_text(x, text, sizeof(text)) : NULL);
+}
+
+void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
+{
 	leave_curl(x);
 	if (x->cut != PL_FAULT_NONE)
 		finish(x, x->cut, NULL);
@@ -489,10 +496,8 @@ void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
 		finish(x, PL_FAULT_NONE, NULL);
 	else if (code == CURLE_OK) /* so curl calls a head that ends by close */
 		finish(x, PL_FAULT_RESET, NULL);
-	else if (code == CURLE_PEER_FAILED_VERIFICATION)
-		finish(x, PL_FAULT_TLS, certificate_text(x, text, sizeof(text)));
 	else
-		finish(x, http_fault_of(code), NULL);
+		fail(x, code);
 }
 
 static void resume(struct pl_http_exchange *x)

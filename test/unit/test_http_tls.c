@@ -25,7 +25,7 @@ struct tls_server {
 	pthread_t thread;
 };
 
-static struct signer authority, stranger;
+static struct signer authority, stranger, pretender;
 static char ca_file[] = "/tmp/fetchback-test-ca-XXXXXX";
 
 static void add_extension(X509 *cert, int nid, const char *value)
@@ -40,7 +40,8 @@ static void add_extension(X509 *cert, int nid, const char *value)
 }
 
 /* names: "DNS:a.test,IP:127.0.0.1"; NULL makes an authority. by NULL: signed by itself. */
-static struct signer make_cert(const char *names, const struct signer *by, long valid_s)
+static struct signer make_cert(
+	const char *subject_name, const char *names, const struct signer *by, long valid_s)
 {
 	static long serial = 1;
 	struct signer made = { .key = EVP_EC_gen("P-256"), .cert = X509_new() };
@@ -50,9 +51,8 @@ static struct signer make_cert(const char *names, const struct signer *by, long 
 	X509_gmtime_adj(X509_getm_notAfter(made.cert), valid_s);
 	X509_set_pubkey(made.cert, made.key);
 	X509_NAME *subject = X509_get_subject_name(made.cert);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-		(const unsigned char *)(names == NULL ? "test authority" : "test server"), -1, -1,
-		0);
+	X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_ASC, (const unsigned char *)subject_name, -1, -1, 0);
 	X509_set_issuer_name(made.cert, by != NULL ? X509_get_subject_name(by->cert) : subject);
 	if (names == NULL)
 		add_extension(made.cert, NID_basic_constraints, "critical,CA:TRUE");
@@ -167,10 +167,11 @@ static void try_cert(struct rig *rig, const struct signer *cert, const char *hos
 static void certificates_are_checked(void **state)
 {
 	static const char good_names[] = "DNS:a.test,IP:127.0.0.1";
-	struct signer good = make_cert(good_names, &authority, 3600);
-	struct signer old = make_cert(good_names, &authority, -3600);
-	struct signer foreign = make_cert(good_names, &stranger, 3600);
-	struct signer own = make_cert(good_names, NULL, 3600);
+	struct signer good = make_cert("good", good_names, &authority, 3600);
+	struct signer old = make_cert("old", good_names, &authority, -3600);
+	struct signer foreign = make_cert("foreign", good_names, &stranger, 3600);
+	struct signer forged = make_cert("forged", good_names, &pretender, 3600);
+	struct signer own = make_cert("own", good_names, NULL, 3600);
 	try_cert(*state, &good, "a.test", PL_FAULT_NONE, "");
 	try_cert(*state, &good, "127.0.0.1", PL_FAULT_NONE, "");
 	try_cert(*state, &good, "b.test", PL_FAULT_TLS, "the certificate is not for this name");
@@ -178,12 +179,14 @@ static void certificates_are_checked(void **state)
 		"the certificate does not verify: certificate has expired");
 	try_cert(*state, &foreign, "a.test", PL_FAULT_TLS,
 		"the certificate does not verify: unable to get local issuer certificate");
+	try_cert(*state, &forged, "a.test", PL_FAULT_TLS, "no TLS connection");
 	try_cert(*state, &own, "a.test", PL_FAULT_TLS,
 		"the certificate does not verify: self-signed certificate");
 	try_cert(*state, &good, "a.test", PL_FAULT_NONE, "");
 	free_cert(&good);
 	free_cert(&old);
 	free_cert(&foreign);
+	free_cert(&forged);
 	free_cert(&own);
 }
 
@@ -203,7 +206,7 @@ static void what_speaks_no_tls_is_a_tls_fault(void **state)
 
 static void a_redirect_does_not_leave_tls(void **state)
 {
-	struct signer good = make_cert("DNS:a.test", &authority, 3600);
+	struct signer good = make_cert("good", "DNS:a.test", &authority, 3600);
 	struct tls_server server;
 	struct story story;
 	char url[128];
@@ -231,8 +234,9 @@ static int open_tls(void **state)
 static int make_authorities(void **state)
 {
 	(void)state;
-	authority = make_cert(NULL, NULL, 3600);
-	stranger = make_cert(NULL, NULL, 3600);
+	authority = make_cert("authority", NULL, NULL, 3600);
+	stranger = make_cert("stranger", NULL, NULL, 3600);
+	pretender = make_cert("authority", NULL, NULL, 3600);
 	int fd = mkstemp(ca_file);
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 	assert_non_null(file);
@@ -245,6 +249,7 @@ static int forget_authorities(void **state)
 	(void)state;
 	free_cert(&authority);
 	free_cert(&stranger);
+	free_cert(&pretender);
 	return unlink(ca_file);
 }
 
