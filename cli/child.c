@@ -45,7 +45,7 @@ static void descriptors_take(const struct child *child)
 	if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
 		dup2(child->output.writer, STDOUT_FILENO) < 0 ||
 		dup2(child->output.writer, STDERR_FILENO) < 0 ||
-		fcntl(child->keep_fd, F_SETFD, 0) != 0)
+		(child->keep_fd >= 0 && fcntl(child->keep_fd, F_SETFD, 0) != 0))
 		child_die("descriptors");
 	close(nothing);
 	if (child->spec->probe != NULL)

@@ -74,7 +74,7 @@ struct child {
 	uv_timer_t timer;
 	uv_pipe_t ready;
 	int ready_writer;
-	int keep_fd;                /* stays open in the child (the folder's lock) */
+	int keep_fd;                /* stays open in the child (the folder's lock); -1: none */
 	void (*changed)(void *arg); /* after every step; it may step other children */
 	void *arg;
 };

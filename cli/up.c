@@ -282,7 +282,14 @@ static int port_check(const struct up *up)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
 	struct addrinfo *address;
-	int failed = getaddrinfo(up->bind, up->port, &hints, &address);
+	int failed;
+
+	if (strcmp(up->port, "0") == 0) {
+		fputs("fetchback up: PORT 0 names no port that it could tell you to post to\n",
+			stderr);
+		return PL_EXIT_SETTING;
+	}
+	failed = getaddrinfo(up->bind, up->port, &hints, &address);
 
 	if (failed != 0) {
 		fprintf(stderr, "fetchback up: BIND \"%s\": %s\n", up->bind, gai_strerror(failed));

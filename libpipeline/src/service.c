@@ -89,6 +89,7 @@ void pl_service_ready(struct pl_service_run *run)
 	pl_log(PL_LOG_INFO, NULL, "ready", NULL);
 	if (run->ready_fd == READY_FD_UNUSED)
 		return;
+	pl_log_flush(); /* who waits for READY has then seen the way there */
 	do
 		wrote = write(run->ready_fd, PL_READY_TEXT, strlen(PL_READY_TEXT));
 	while (wrote < 0 && errno == EINTR);
