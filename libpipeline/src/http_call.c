@@ -153,12 +153,25 @@ static void head_add(struct pl_buf *head, const char *text)
 	PL_ASSERT(pl_buf_text(head, text) == PL_OK);
 }
 
+/* By hand: printf would be the dearest part of an answer. */
+static void head_add_number(struct pl_buf *head, uint64_t number)
+{
+	char digits[20]; /* 2^64 has 20 */
+	size_t at = sizeof(digits);
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	PL_ASSERT(pl_buf_add(head, digits + at, sizeof(digits) - at) == PL_OK);
+}
+
 static void write_head(
 	struct pl_http_call *call, const char *content_type, const char *headers, uint64_t length)
 {
 	struct pl_buf *head = &call->worker->answer;
 	reuse(head);
-	PL_ASSERT(pl_buf_format(head, "HTTP/1.1 %d ", call->status) == PL_OK);
+	head_add(head, "HTTP/1.1 ");
+	head_add_number(head, (uint64_t)call->status);
+	head_add(head, " ");
 	head_add(head, pl_http_status_phrase(call->status));
 	head_add(head, "\r\nDate: ");
 	head_add(head, date_now(call->worker));
@@ -166,9 +179,10 @@ static void write_head(
 		head_add(head, "\r\nContent-Type: ");
 		head_add(head, content_type);
 	}
-	if (has_length(call, length))
-		PL_ASSERT(
-			pl_buf_format(head, "\r\nContent-Length: %ju", (uintmax_t)length) == PL_OK);
+	if (has_length(call, length)) {
+		head_add(head, "\r\nContent-Length: ");
+		head_add_number(head, length);
+	}
 	head_add(head, "\r\n");
 	if (headers != NULL)
 		head_add(head, headers);

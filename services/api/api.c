@@ -191,6 +191,7 @@ static void release(struct api *api)
 	if (is_unused(api)) {
 		store_free(api->store);
 		pl_netpolicy_free(api->policy);
+		free(atomic_exchange(&api->spare_faults, NULL));
 	}
 	uv_close((uv_handle_t *)&api->told, on_closed);
 	uv_close((uv_handle_t *)&api->logged, on_closed);

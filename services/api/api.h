@@ -23,6 +23,7 @@ struct api {
 	struct store *store;
 	struct pl_netpolicy *policy;
 	struct hosts hosts;
+	_Atomic(struct pl_faults *) spare_faults; /* or NULL; requests.c */
 
 	/* the loop's own */
 	struct pl_service_run *run;

@@ -1,19 +1,23 @@
 /*
  * requests: accepting one, showing its record, telling its log.
  */
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "handlers.h"
 #include "pipeline/mem.h"
 #include "problem.h"
 #include "record_json.h"
 
-#define WHY_SIZE      160
-#define ANSWER_SIZE   (sizeof("{\"requestId\":\"\"}") + PL_UUID_SIZE)
-#define LOCATION_SIZE (sizeof("Location: /requests/\r\n") + PL_UUID_SIZE)
-#define RETRY_SOON    "Retry-After: 1\r\n" /* Redis heals, or not: that takes a second or two */
-#define RETRY_LATER   "Retry-After: 5\r\n" /* a backlog takes its time */
+#define WHY_SIZE 160
+/* The id is written over its place: this is every accepted request's answer. */
+#define ID_PLACE    "00000000-0000-0000-0000-000000000000"
+#define LOCATION    "Location: /requests/" ID_PLACE "\r\n"
+#define LOCATION_ID (sizeof("Location: /requests/") - 1)
+#define ANSWER      "{\"requestId\":\"" ID_PLACE "\"}"
+#define ANSWER_ID   (sizeof("{\"requestId\":\"") - 1)
+#define RETRY_SOON  "Retry-After: 1\r\n" /* Redis heals, or not: that takes a second or two */
+#define RETRY_LATER "Retry-After: 5\r\n" /* a backlog takes its time */
 
 /* ---- accept ------------------------------------------------------------------------------------
  */
@@ -37,30 +41,44 @@ static void refuse_input(struct pl_http_call *call, enum pl_err err, const struc
 			});
 }
 
+/* They are a quarter of a thread's stack, and too large for malloc to be quick: one is kept. */
+static struct pl_faults *take_faults(struct api *api)
+{
+	struct pl_faults *faults = atomic_exchange(&api->spare_faults, NULL);
+	if (faults == NULL)
+		faults = pl_alloc(sizeof(*faults));
+	pl_faults_init(faults);
+	return faults;
+}
+
+static void give_faults(struct api *api, struct pl_faults *faults)
+{
+	free(atomic_exchange(&api->spare_faults, faults));
+}
+
 /* On failure it has been answered, and *out is untouched. */
 static bool read_request(struct api *api, struct pl_http_call *call, struct pl_request **out)
 {
 	size_t len;
 	const char *body = pl_http_call_body(call, &len);
-	struct pl_faults *faults = pl_alloc(sizeof(*faults)); /* a quarter of a thread's stack */
-	pl_faults_init(faults);
+	struct pl_faults *faults = take_faults(api);
 	enum pl_err err = pl_request_parse(body, len, api->policy, out, faults);
 	if (err != PL_OK)
 		refuse_input(call, err, faults);
-	free(faults);
+	give_faults(api, faults);
 	return err == PL_OK;
 }
 
 static void answer_accepted(
 	struct api *api, struct pl_http_call *call, const struct pl_request *request)
 {
-	char answer[ANSWER_SIZE], location[LOCATION_SIZE];
+	char location[] = LOCATION, answer[] = ANSWER;
+	memcpy(location + LOCATION_ID, request->id, PL_UUID_SIZE - 1);
+	memcpy(answer + ANSWER_ID, request->id, PL_UUID_SIZE - 1);
 	pl_log(PL_LOG_INFO, &(struct pl_log_about) { .request_id = request->id }, "accepted",
 		"from %s to %s", request->fetch_lane, request->deliver_lane);
 	api_logged(api);
-	int len = snprintf(answer, sizeof(answer), "{\"requestId\":\"%s\"}", request->id);
-	(void)snprintf(location, sizeof(location), "Location: /requests/%s\r\n", request->id);
-	pl_http_call_answer(call, 202, "application/json", location, answer, (size_t)len);
+	pl_http_call_answer(call, 202, "application/json", location, answer, sizeof(answer) - 1);
 }
 
 static void answer_not_stored(

@@ -199,6 +199,7 @@ static int teardown(void **state)
 	(void)state;
 	assert_true(pl_http_server_stop(api.http, STOP_MS));
 	pl_netpolicy_free(api.policy);
+	free(atomic_exchange(&api.spare_faults, NULL));
 	uv_close((uv_handle_t *)&api.logged, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	return uv_loop_close(&loop);
