@@ -96,7 +96,7 @@ function verbs.delete()
 	if letter == 'x' then count('dead', -1) end
 	call('DEL', record_key(id))
 	if data and data.chunks > 0 then
-		for i = 0, data.chunks - 1 do call('UNLINK', chunk_key(id, data.token, i)) end
+		for i = 0, data.chunks - 1 do call('UNLINK', chunk_key(data.token, i)) end
 	end
 	return word
 end

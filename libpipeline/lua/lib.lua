@@ -143,6 +143,45 @@ local function append(id, text)
 	nudge(id)
 end
 
+-- Calls back with each event line of a record's text (text, from, to), data block included, in
+-- order. Data may look like lines, so blocks are stepped over by their length.
+local function each_event(text, visit)
+	local at = string.find(text, '\n', 1, true) + 1
+	local from = at
+	while at <= #text do
+		local newline = string.find(text, '\n', at, true)
+		if not newline then return end
+		if string.byte(text, at) == 61 then -- '='
+			at = newline + 1 + tonumber(string.sub(text, at + 1, newline - 1)) + 1
+		else
+			visit(string.sub(text, at, newline - 1), from, newline)
+			at = newline + 1
+			from = at
+		end
+	end
+end
+
+-- Keeps the first 20 and the last 180 events, and what the last fetch committed, wherever it stands.
+local EVENTS_FIRST, EVENTS_LAST, COMPACT_EVERY = 20, 180, 50
+local function compact(id)
+	local text = call('GET', record_key(id))
+	local total, data_at = 0, nil
+	each_event(text, function(line)
+		total = total + 1
+		local f = split(line)
+		if f[16] and f[16] ~= '' and f[16] ~= '-' then data_at = total end
+	end)
+	if total <= EVENTS_FIRST + EVENTS_LAST then return end
+	local parts, n = { string.sub(text, 1, string.find(text, '\n', 1, true)) }, 0
+	each_event(text, function(_, from, to)
+		n = n + 1
+		if n <= EVENTS_FIRST or n > total - EVENTS_LAST or n == data_at then
+			parts[#parts + 1] = string.sub(text, from, to)
+		end
+	end)
+	call('SET', record_key(id), table.concat(parts))
+end
+
 -- Appends an event of the queue's own to a record whose last line is given as fields. change may
 -- set state, fetches, deliveries, refetch; the others stand.
 local function append_event(id, last, now, change, who, name, stage, fault, message, till)
@@ -152,32 +191,23 @@ local function append_event(id, last, now, change, who, name, stage, fault, mess
 		stage, '', '', '', fault or '', message or '',
 		till and till > 0 and math.max(0, till - created) or '' }, '\t')
 	append(id, string.gsub(line, '\t+$', '') .. '\n')
+	local n = last[1] + 1
+	if n > EVENTS_FIRST + EVENTS_LAST and n % COMPACT_EVERY == 0 then compact(id) end
 end
 
--- Walks a record's text: what its last fetch committed. Data may look like lines, so blocks are
--- stepped over by their length. nil, or { kind, bytes, chunks, token }.
+-- What a record's last fetch committed: nil, or { kind, bytes, chunks, token }.
 local function data_of(text)
-	local at = string.find(text, '\n', 1, true) + 1
 	local data
-	while at <= #text do
-		local newline = string.find(text, '\n', at, true)
-		if not newline then break end
-		if string.byte(text, at) == 61 then -- '='
-			at = newline + 1 + tonumber(string.sub(text, at + 1, newline - 1)) + 1
-		else
-			local f = split(string.sub(text, at, newline - 1))
-			if f[16] and f[16] ~= '' and f[16] ~= '-' then
-				data = { kind = f[16], bytes = tonumber(f[17]), chunks = tonumber(f[19] or 0) or 0, token = f[20] }
-			elseif f[8] == 'data_expired' then
-				data = nil
-			end
-			at = newline + 1
+	each_event(text, function(line)
+		local f = split(line)
+		if f[16] and f[16] ~= '' and f[16] ~= '-' then
+			data = { kind = f[16], bytes = tonumber(f[17]), chunks = tonumber(f[19] or '') or 0, token = f[20] }
 		end
-	end
+	end)
 	return data
 end
 
-local function chunk_key(id, token, number) return T .. 'd:' .. id .. ':' .. token .. ':' .. number end
+local function chunk_key(token, number) return T .. 'b:' .. token .. ':' .. number end
 
 -- Which queue a state waits in; nil for a final one.
 local function queue_of(state)

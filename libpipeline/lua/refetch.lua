@@ -14,7 +14,7 @@ if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then retur
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
 local data = data_of(call('GET', record_key(id)))
 if data and data.chunks > 0 then
-	for i = 0, data.chunks - 1 do call('PEXPIRE', chunk_key(id, data.token, i), ARGV[5]) end
+	for i = 0, data.chunks - 1 do call('PEXPIRE', chunk_key(data.token, i), ARGV[5]) end
 end
 count('live', 1)
 append_event(id, last, now,

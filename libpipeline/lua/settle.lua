@@ -41,9 +41,9 @@ local function merge(text, last, paused)
 end
 
 -- Makes the chunks of a body last; false when one is gone (their fetch took longer than they live).
-local function commit(id, token, chunks)
+local function commit(token, chunks)
 	local keys = {}
-	for i = 0, chunks - 1 do keys[#keys + 1] = chunk_key(id, token, i) end
+	for i = 0, chunks - 1 do keys[#keys + 1] = chunk_key(token, i) end
 	for i = 1, #keys, CHUNK do
 		local some = { unpack(keys, i, math.min(i + CHUNK - 1, #keys)) }
 		if call('EXISTS', unpack(some)) ~= #some then return false end
@@ -69,7 +69,7 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 		paused = is_paused(last[3])
 		if text ~= '' then text = merge(text, last, paused) end
 	end
-	if chunks > 0 and not commit(id, token, chunks) then verdict, text = 'B', '' end
+	if chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
 	if verdict ~= 'X' and text ~= '' then append(id, text) end
 
 	if verdict == 'D' and q == 'f' then

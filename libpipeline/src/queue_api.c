@@ -132,12 +132,12 @@ static void call_for_bytes(
 	pl_redis_call(queue->commands, argc, argv, len, 0, on_bytes, call);
 }
 
-void pl_queue_chunk_get(struct pl_queue *queue, const char *id, const char *token, unsigned number,
-	pl_bytes_cb cb, void *arg)
+void pl_queue_chunk_get(
+	struct pl_queue *queue, const char *token, unsigned number, pl_bytes_cb cb, void *arg)
 {
 	struct pl_buf key;
 	pl_buf_init(&key, 256);
-	if (pl_buf_format(&key, TAG "d:%s:%s:%u", id, token, number) == PL_OK)
+	if (pl_buf_format(&key, TAG "b:%s:%u", token, number) == PL_OK)
 		call_for_bytes(queue, 2, (const char *const[]) { "GET", key.data }, cb, arg);
 	pl_buf_fini(&key);
 }

@@ -284,13 +284,12 @@ void pl_queue_wake(struct pl_queue *queue, const char *name)
 		(const size_t[]) { 5, strlen(control), 4 }, 0, NULL, NULL);
 }
 
-void pl_queue_chunk_put(struct pl_queue *queue, const char *id, const char *token, unsigned number,
+void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,
 	const char *bytes, size_t len, pl_done_cb cb, void *arg)
 {
 	PL_ASSERT(len <= PL_CHUNK_MAX);
 	struct args args;
-	args_begin(&args, 5);
-	args_text(&args, id);
+	args_begin(&args, 4);
 	args_text(&args, token);
 	args_number(&args, number);
 	args_number(&args, PL_CHUNK_TTL_MS);

@@ -11,7 +11,8 @@
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
 
-#define EVENTS_MAX   (2 * PL_EVENTS_KEPT) /* compaction lags behind by less than this */
+#define EVENTS_MAX \
+	(3 * PL_EVENTS_KEPT) /* compaction lags: two stages' retries between two of its turns */
 #define EVENT_FIELDS 21
 
 static const struct {

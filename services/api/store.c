@@ -34,7 +34,7 @@ struct wait { /* one handler's call; lives on its stack */
 	union {
 		struct pl_push push;
 		struct {
-			const char *id, *token;
+			const char *token;
 			unsigned number;
 			struct pl_buf *out;
 		} read;
@@ -344,15 +344,14 @@ static void on_bytes(void *arg, enum pl_err err, const char *bytes, size_t len)
 
 static void begin_chunk(struct wait *wait)
 {
-	pl_queue_chunk_get(wait->store->queue, wait->as.read.id, wait->as.read.token,
-		wait->as.read.number, on_bytes, wait);
+	pl_queue_chunk_get(
+		wait->store->queue, wait->as.read.token, wait->as.read.number, on_bytes, wait);
 }
 
 enum pl_err store_chunk(
 	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out)
 {
 	struct wait wait = { .begin = begin_chunk };
-	wait.as.read.id = record->request.id;
 	wait.as.read.token = record->data.token;
 	wait.as.read.number = k;
 	wait.as.read.out = out;

@@ -156,8 +156,8 @@ static void store_chunk(struct fetch *fetch)
 		name_chunks(fetch);
 	hash(fetch, fetch->body.data, fetch->body.len);
 	fetch->storing = true;
-	pl_queue_chunk_put(pl_worker_queue(fetch->fetcher->worker), fetch->job->id, fetch->token,
-		fetch->chunks++, fetch->body.data, fetch->body.len, on_stored, fetch);
+	pl_queue_chunk_put(pl_worker_queue(fetch->fetcher->worker), fetch->token, fetch->chunks++,
+		fetch->body.data, fetch->body.len, on_stored, fetch);
 	pl_buf_clear(&fetch->body);
 }
 

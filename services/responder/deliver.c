@@ -221,8 +221,8 @@ static void load_next(struct delivery *delivery)
 		return;
 	}
 	delivery->loading = true;
-	pl_queue_chunk_get(pl_worker_queue(delivery->deliverer->worker), delivery->job->id,
-		data->token, delivery->next_chunk++, on_chunk, delivery);
+	pl_queue_chunk_get(pl_worker_queue(delivery->deliverer->worker), data->token,
+		delivery->next_chunk++, on_chunk, delivery);
 }
 
 static void on_key(void *arg, enum pl_err err, const char *bytes, size_t len)

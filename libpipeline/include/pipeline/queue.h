@@ -55,7 +55,7 @@ struct pl_queue_options {
 	const char *redis_url;
 	unsigned host_concurrency;
 	uint64_t breaker_ms; /* PL_BREAKER_MS / TIME_SCALE */
-	bool listens; /* a second connection, for pl_queue_listen */
+	bool listens;        /* a second connection, for pl_queue_listen */
 	/* Not NULL: a further connection hears what happens to requests that are watched. */
 	void (*on_news)(void *arg, enum pl_news news, const char *id);
 	/* Each time commands can be sent again, and each time they can't. */
@@ -164,8 +164,8 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 
 /* bytes is NULL unless err is PL_OK; PL_ENOTFOUND when it is gone. */
 typedef void (*pl_bytes_cb)(void *arg, enum pl_err err, const char *bytes, size_t len);
-void pl_queue_chunk_get(struct pl_queue *queue, const char *id, const char *token, unsigned number,
-	pl_bytes_cb cb, void *arg);
+void pl_queue_chunk_get(
+	struct pl_queue *queue, const char *token, unsigned number, pl_bytes_cb cb, void *arg);
 /* The key that signs dataUrl: made once per Redis, 32 bytes. */
 void pl_queue_data_key(struct pl_queue *queue, pl_bytes_cb cb, void *arg);
 /* used and maxmemory, for the gate in front of push. */
@@ -243,7 +243,7 @@ void pl_queue_wake(struct pl_queue *queue, const char *name);
 void pl_queue_leave(
 	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);
 
-void pl_queue_chunk_put(struct pl_queue *queue, const char *id, const char *token, unsigned number,
+void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,
 	const char *bytes, size_t len, pl_done_cb cb, void *arg);
 
 #endif

@@ -21,8 +21,8 @@
 #define PL_RECORD_VERSION    1
 #define PL_EVENT_LINE_MAX    1024 /* an event line, its newline included */
 #define PL_EVENT_MESSAGE_MAX 160
-#define PL_EVENTS_KEPT	     200 /* first 20 and last 180 */
-#define PL_EVENTS_FIRST	     20
+#define PL_EVENTS_KEPT       200 /* first 20 and last 180 */
+#define PL_EVENTS_FIRST      20
 #define PL_ATTEMPTS_KEPT     64
 #define PL_DATA_INLINE_MAX   (16 * 1024) /* larger data goes in chunks of its own keys */
 
@@ -40,7 +40,7 @@ const char *pl_state_name(enum pl_state state);
 bool pl_state_parse(const char *name, enum pl_state *out);
 bool pl_state_is_final(enum pl_state state);
 
-enum pl_data_kind {	  /* how the bytes travel in the callback: SPEC 2.3 */
+enum pl_data_kind {       /* how the bytes travel in the callback: SPEC 2.3 */
 	PL_DATA_NONE = 0, /* nothing fetched yet, or gone */
 	PL_DATA_EMPTY,
 	PL_DATA_JSON,
@@ -51,16 +51,16 @@ enum pl_data_kind {	  /* how the bytes travel in the callback: SPEC 2.3 */
 struct pl_data {
 	enum pl_data_kind kind;
 	uint64_t bytes;
-	int status;		  /* what the provider answered */
+	int status;               /* what the provider answered */
 	const char *content_type; /* "" when it said none */
 	const char *inline_bytes; /* when chunks == 0 */
-	unsigned chunks;	  /* keys <id>:<token>:<0..chunks-1> otherwise */
-	const char *token;	  /* of the fetch that wrote the chunks; "" when inline */
-	const char *sha256;	  /* hex; "" when inline: compute it from the bytes */
+	unsigned chunks;          /* in keys b:<token>:<0..chunks-1> otherwise */
+	const char *token;        /* of the fetch that wrote the chunks; "" when inline */
+	const char *sha256;       /* hex; "" when inline: compute it from the bytes */
 };
 
 struct pl_event {
-	unsigned n;	  /* from 1 */
+	unsigned n;       /* from 1 */
 	uint64_t time_ms; /* Unix time */
 	enum pl_state state;
 	bool paused;
@@ -72,11 +72,11 @@ struct pl_event {
 		*name; /* "accepted", "fetched", "retry", "failed", "delivered", "cancelled", … */
 	int stage;     /* enum pl_stage, -1: none */
 	unsigned attempt; /* 0: the event is no attempt */
-	uint64_t ms;	  /* how long the attempt took */
-	int status;	  /* HTTP status, 0: none */
+	uint64_t ms;      /* how long the attempt took */
+	int status;       /* HTTP status, 0: none */
 	enum pl_fault fault;
-	const char *message;	    /* "" for none */
-	uint64_t until_ms;	    /* Unix time: waits until then; 0: does not */
+	const char *message;        /* "" for none */
+	uint64_t until_ms;          /* Unix time: waits until then; 0: does not */
 	const struct pl_data *data; /* what it committed; NULL: nothing, or replaced since */
 };
 const char *pl_service_letter_name(char letter); /* "api", "consumer", … */
@@ -89,7 +89,7 @@ struct pl_record {
 	const struct pl_event *last;
 	struct pl_data data; /* what the last "fetched" committed */
 	size_t stored_bytes; /* length of the text it was decoded from */
-	char *text;	     /* the copy */
+	char *text;          /* the copy */
 };
 
 /* The head line for a new request. */
