@@ -121,16 +121,16 @@ class Pipeline:
     # -- life
 
     def up(self, ready=True):
-        """All started and working. ready=False: only up, for a Redis that they refuse."""
+        """All started and working. ready=False: the api only lives, for a Redis that it refuses."""
         if self.owns_redis and not self.redis.process.alive:
             self.redis.start()
         self.start_api(ready)
         for worker in self.workers:
             worker.env.update(self._place())
             worker.launch()
+        for worker in self.workers:
+            worker.wait_ready()
         if ready:
-            for worker in self.workers:
-                worker.wait_ready()
             patience.until(self.ready, lambda: f"the api to be ready: {self.get('/readyz')}")
         return self
 

@@ -1,7 +1,6 @@
 """No address inside the operator's network is reached unless allowed: by URL, by redirect, by name."""
 import pytest
 
-from peers.redis import Redis
 from peers.web import Answer
 
 FORBIDDEN = [
@@ -51,19 +50,20 @@ def test_literal_addresses_are_judged_at_accept(launch):
     assert not wrong
 
 
-def test_the_api_and_redis_are_never_dialled(launch, proxy, provider, receiver, tmp_path, cast):
-    own = cast(Redis(str(tmp_path))).start()
-    wire = proxy(own.path)
-    pipeline = launch(redis=own, REDIS_URL=wire.redis_url)
-    for port in (pipeline.port, wire.port):
-        for address in ("127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1"):
-            reply = pipeline.call("POST", "/", {"provider": f"http://{address}:{port}/", "callbackUrl": receiver.url()})
-            assert reply.status == 422, (address, port, reply)
+def test_the_api_and_redis_are_never_dialled(launch, redis, proxy, provider, receiver):
+    wire = proxy(redis.path)
+    pipeline = launch(redis=redis, REDIS_URL=wire.redis_url)
     accepted = wire.accepted
-    provider.answers(Answer(302, headers={"Location": f"http://127.0.0.1:{wire.port}/"}))
-    request = pipeline.post(provider.url(), receiver.url())
-    assert pipeline.wait(request, "failed")["error"]["code"] == "address_blocked"
-    assert wire.accepted == accepted
+    for port in (pipeline.port, wire.port):
+        for address in ("127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1", "localhost"):
+            target = f"http://{address}:{port}/healthz"
+            hidden = provider.serves(f"/{address}", Answer(302, headers={"Location": target}))
+            for url, callback in [(target, receiver.url()), (hidden, receiver.url()), (provider.url(), target)]:
+                reply = pipeline.call("POST", "/", {"provider": url, "callbackUrl": callback})
+                if reply.status != 422:
+                    record = pipeline.wait(reply.json["requestId"], "failed")
+                    assert record["error"]["code"] == "address_blocked", record
+    assert wire.accepted == accepted and not receiver.requests
 
 
 def test_what_is_allowed_works(guarded, dns, host):
@@ -107,12 +107,13 @@ def test_one_forbidden_answer_of_a_name_refuses_all(guarded, dns, host, victim, 
     assert victim.opened == 0
 
 
-def test_a_name_that_rebinds_between_two_attempts_is_judged_anew(guarded, dns, host, victim):
+def test_a_name_that_rebinds_between_two_attempts_is_judged_anew(launch, dns, host, victim):
+    # Answers are kept for a second at least: the retry comes later.
+    pipeline = launch(ALLOW_NETWORKS=OPEN, DNS_SERVERS=dns.address, TIME_SCALE=1, FETCH_SCHEDULE="1200ms")
     dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
-    host.answers(Answer(503, close=True), path="/")
-    record = guarded.wait(guarded.post(host.url(host="rebinds.test"), host.url("/c")), "failed")
-    assert record["error"]["code"] == "address_blocked"
-    assert [one.get("status") for one in record["attempts"]][0] == 503
+    host.answers(Answer(500, close=True), path="/")
+    record = pipeline.wait(pipeline.post(host.url(host="rebinds.test"), host.url("/c")), "failed")
+    assert record["error"]["code"] == "address_blocked" and record["attempts"][0]["status"] == 500
     assert len(host.requests) == 1 and victim.opened == 0
 
 
@@ -120,8 +121,9 @@ def test_a_name_that_rebinds_on_the_way_through_a_redirect_is_judged_anew(guarde
     dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
     url = host.serves("/a", Answer(302, headers={"Location": host.url("/b", host="rebinds.test")}, close=True))
     host.answers(Answer(302, headers={"Location": victim.url(host="rebinds.test")}, close=True), path="/b")
-    assert guarded.wait(guarded.post(url, host.url("/c")), "failed")["error"]["code"] == "address_blocked"
-    assert victim.opened == 0
+    record = guarded.wait(guarded.post(url, host.url("/c")), "failed")
+    # blocked, or (the first answer still known) nothing there to connect to
+    assert record["error"]["code"] in ("address_blocked", "connect") and victim.opened == 0
 
 
 def test_one_lookup_serves_judge_and_connection(guarded, dns, host, victim):

@@ -1,4 +1,5 @@
 """Bytes on the api's wire that mean two things to two readers are refused, and the wire is closed."""
+import re
 import socket
 
 import pytest
@@ -13,15 +14,20 @@ def exchange(pipeline, raw):
     """All that is answered until the api closes (or says nothing more)."""
     with socket.create_connection(("127.0.0.1", pipeline.port)) as wire:
         wire.settimeout(patience.bound(5))
-        wire.sendall(raw)
-        wire.shutdown(socket.SHUT_WR)
         answer = b""
         try:
+            wire.sendall(raw)
+            wire.shutdown(socket.SHUT_WR)
             while piece := wire.recv(65536):
                 answer += piece
-        except ConnectionResetError:
-            pass
+        except OSError:
+            pass  # closed before it had read all
         return answer
+
+
+def statuses(answer):
+    """Of every answer on the wire, in order."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
 
 
 def post(*lines, body=GOOD, version=b"1.1", host=b"Host: localhost\r\n"):
@@ -61,30 +67,26 @@ HOSTILE = {
 @pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_framing_is_refused_and_closed(pipeline, raw):
     answer = exchange(pipeline, raw)
-    assert answer.count(b"HTTP/1.") <= 1, "a second request was heard"
-    assert b" 202 " not in answer and b"/smuggled" not in answer
-    assert answer == b"" or answer.split(b" ")[1][:1] in (b"4", b"5"), answer
+    assert len(statuses(answer)) <= 1, "a second request was heard"
+    assert all(status >= 400 for status in statuses(answer)) and b"/smuggled" not in answer
     assert pipeline.get("/healthz").status == 200
 
 
 def test_good_framing_of_every_kind_is_taken(pipeline):
     chunks = b"5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (GOOD[:5], len(GOOD) - 5, GOOD[5:])
     for raw in [post(LENGTH), post(b"Transfer-Encoding: chunked", body=chunks), post(LENGTH, version=b"1.0")]:
-        assert b" 202 " in exchange(pipeline, raw).split(b"\r\n")[0], raw
+        assert statuses(exchange(pipeline, raw)) == [202], raw
 
 
 def test_requests_on_one_connection_are_answered_in_order(pipeline):
     raw = post(LENGTH) + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(LENGTH, b"Connection: close")
-    answer = exchange(pipeline, raw)
-    assert [line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == [b"202", b"200", b"202"]
+    assert statuses(exchange(pipeline, raw)) == [202, 200, 202]
 
 
 def test_a_body_that_ends_early_is_not_accepted(pipeline):
-    answer = exchange(pipeline, post(b"Content-Length: %d" % (len(GOOD) + 10)))
-    assert b" 202 " not in answer
+    assert 202 not in statuses(exchange(pipeline, post(b"Content-Length: %d" % (len(GOOD) + 10))))
 
 
 def test_header_lines_of_any_length_are_bounded(pipeline):
-    answer = exchange(pipeline, post(b"X-Long: " + b"a" * (1 << 20), LENGTH))
-    assert b" 202 " not in answer
+    assert 202 not in statuses(exchange(pipeline, post(b"X-Long: " + b"a" * (1 << 20), LENGTH)))
     assert pipeline.get("/healthz").status == 200

@@ -75,37 +75,43 @@ def test_receivers_have_limits_of_their_own(launch, provider, receiver, peer):
 def test_ten_failures_in_a_row_open_the_breaker_and_one_probe_closes_it(launch, provider, receiver, peer):
     pipeline, probe = launch(TIME_SCALE=10, FETCH_SCHEDULE=OFTEN), Gate()
     provider.answers(*[503] * 10, Answer(hold=probe), 200)
-    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(5)]
-    for request in requests:
-        pipeline.record(request)
-    tenth = provider.got(10)[9]
-    waiting = patience.until(lambda: breaker(pipeline, requests), "the breaker to be told")
+    first = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait_attempts(first, "fetch", 10)
+    others = [pipeline.post(provider.url(), receiver.url()) for _ in range(5)]
+    waiting = pipeline.record(others[-1])["waiting"]
+    assert waiting["reason"] == "breaker" and pipeline.seconds(waiting["until"]) - time.time() < 4, waiting
     elsewhere_goes_on(pipeline, peer, receiver)
-    assert pipeline.seconds(waiting["until"]) - time.time() < 4
     provider.holds(1)
-    assert provider.requests[10].at - tenth.answered >= 3.0 - 0.01, "30 s at a tenth"
+    tenth, eleventh = provider.requests[9:11]
+    assert eleventh.at - tenth.answered >= 3.0 - 0.01, "30 s at a tenth"
     elsewhere_goes_on(pipeline, peer, receiver)
     assert provider.busy == 1 and len(provider.requests) == 11, "one probe"
     probe.open()
-    pipeline.wait_all(requests)
-
-
-def breaker(pipeline, requests):
-    for request in requests:
-        waiting = pipeline.record(request).get("waiting") or {}
-        if waiting.get("reason") == "breaker":
-            return waiting
-    return None
+    pipeline.wait_all([first, *others])
 
 
 def test_a_probe_that_fails_leaves_the_breaker_open(launch, provider, receiver):
     pipeline = launch(TIME_SCALE=20, FETCH_SCHEDULE=OFTEN)
-    provider.answers(*[502] * 11, 200)
-    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(4)]
-    pipeline.wait_all(requests)
-    seen = provider.requests
-    assert seen[10].at - seen[9].answered >= 1.5 - 0.01
-    assert seen[11].at - seen[10].answered >= 1.5 - 0.01
+    provider.answers(*[502] * 12, 200)
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    waits = [later.at - earlier.answered for earlier, later in zip(provider.requests, provider.requests[1:])]
+    assert all(wait >= 1.5 - 0.01 for wait in waits[9:]) and min(waits[:9]) < 1.5, waits
+
+
+@pytest.mark.parametrize("failure", [502, 503, 504, Answer(hold=Gate()), None], ids=["502", "503", "504", "timeout", "refused"])
+def test_every_kind_of_outage_opens_it(launch, provider, receiver, failure):
+    pipeline = launch(TIME_SCALE=1, FETCH_TIMEOUT="20ms", FETCH_SCHEDULE=",".join(["1ms"] * 50))
+    provider.answers(failure or 200)
+    provider.down() if failure is None else None
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait_attempts(request, "fetch", 10)
+    record = patience.until(lambda: waits_for(pipeline, request, "breaker"), "the breaker to be told")
+    assert len(record["attempts"]) == 10
+
+
+def waits_for(pipeline, request, reason):
+    record = pipeline.record(request)
+    return (record.get("waiting") or {}).get("reason") == reason and record
 
 
 def test_answers_that_are_no_outage_open_no_breaker(launch, provider, receiver):

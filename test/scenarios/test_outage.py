@@ -52,19 +52,18 @@ def delivers_soon(pipeline, provider, receiver, within=HEAL):
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.__name__)
 @pytest.mark.parametrize("state", ["idle", "busy"])
-def test_all_heal_by_themselves(launch, provider, receiver, outage, state):
+def test_all_heal_by_themselves(launch, provider, receiver, peer, outage, state):
     pipeline, gate = launch(), Gate()
-    held = []
+    slow, held = peer("slow", said=Answer(hold=gate)), []
     if state == "busy":
-        provider.answers(Answer(hold=gate), path="/held")
-        held = [pipeline.post(provider.url("/held"), receiver.url("/held")) for _ in range(2)]
-        provider.holds(2)
+        held = [pipeline.post(slow.url(), receiver.url("/held")) for _ in range(2)]
+        slow.holds(2)
     for _ in range(2):
         outage(pipeline.redis)
         delivers_soon(pipeline, provider, receiver)
     gate.open()
     pipeline.wait_all(held)
-    assert len(provider.at("/held")) == len(held) == len(receiver.at("/held")), "an outage is nobody's fault"
+    assert len(slow.requests) == len(held) == len(receiver.at("/held")), "an outage is nobody's fault"
 
 
 def test_while_redis_hangs_nothing_is_accepted_and_nobody_waits_long(launch, provider, receiver):

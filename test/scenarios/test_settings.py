@@ -31,7 +31,7 @@ def test_every_mistake_is_named_at_once(programs, name):
 @pytest.mark.parametrize("name", SERVICES)
 def test_help_answers(programs, name):
     code, said = run(name, "--help")
-    assert code == 0 and "REDIS_URL" in said and "LOG_LEVEL" in said
+    assert code == 0 and "--redis-url" in said and "--log-level" in said
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -192,7 +192,7 @@ def test_a_second_ctrl_c_hurries(up, provider, receiver):
     provider.holds(1)
     running.interrupt()
     patience.until(lambda: running.said("draining", "consumer"), "the consumer to drain")
-    running.interrupt()
+    patience.until(lambda: running.said("hurrying") or running.interrupt(), "a second Ctrl-C to be taken for one")
     assert running.wait(10) == 0
 
 
