@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/err.h"
+#include "pipeline/clock.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/service.h"
@@ -23,6 +23,7 @@ struct supervisor {
 	struct child *services;
 	size_t services_count;
 	bool stopping, announced, ended;
+	uint64_t told_ms; /* when the last request to stop was heeded */
 	int exit_code;
 };
 
@@ -141,6 +142,19 @@ static void reload_all(const struct supervisor *supervisor)
 			kill(supervisor->services[i].pid, SIGHUP);
 }
 
+static void on_stop_signal(struct supervisor *supervisor, int number)
+{
+	uint64_t now_ms = pl_clock_mono_ms();
+
+	if (now_ms - supervisor->told_ms < ONE_PRESS_MS)
+		return;
+	supervisor->told_ms = now_ms;
+	if (supervisor->stopping)
+		hurry(supervisor);
+	else
+		stop(supervisor, strsignal(number));
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct supervisor *supervisor = handle->data;
@@ -149,10 +163,8 @@ static void on_signal(uv_signal_t *handle, int number)
 		reap_all(supervisor);
 	else if (number == SIGHUP && !supervisor->output.is_terminal)
 		reload_all(supervisor);
-	else if (supervisor->stopping)
-		hurry(supervisor);
 	else
-		stop(supervisor, strsignal(number));
+		on_stop_signal(supervisor, number);
 }
 
 /* ---- one run ------------------------------------------------------------------------------ */

@@ -25,6 +25,7 @@
 #include "pipeline/buf.h"
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
+#include "pipeline/redis.h"
 #include "pipeline/text.h"
 
 #define FILES_MAX       65536u /* descriptors asked for: 10,000 slow exchanges and room to spare */
@@ -387,12 +388,22 @@ static bool answered(const struct pl_service *service, const char *flag)
 	return true;
 }
 
+/* Time that runs faster is for tests; a Redis on this machine is the sign that this is one. */
+static bool settings_agree(const struct pl_settings *settings)
+{
+	if (pl_settings_number(settings, "TIME_SCALE") == 1 ||
+		pl_redis_url_is_local(pl_settings_text(settings, "REDIS_URL")))
+		return true;
+	fputs("TIME_SCALE may be set only while REDIS_URL is a unix socket or loopback.\n", stderr);
+	return false;
+}
+
 static int settings_open(struct pl_service_run *run, int argc, char **argv)
 {
 	char *errors = NULL;
 
 	if (pl_settings_read(run->service->settings, argc, argv, &run->settings, &errors) == PL_OK)
-		return 0;
+		return settings_agree(run->settings) ? 0 : PL_EXIT_SETTING;
 	fputs(errors, stderr);
 	free(errors);
 	return PL_EXIT_SETTING;
