@@ -12,6 +12,7 @@
 
 #define LAST_WORDS_MS 1000 /* for stdout's reader to take what is left */
 #define SIGNALS       4
+#define ONE_PRESS_MS  300 /* wrappers (timeout, npm) and terminals both pass one Ctrl-C on */
 
 struct supervisor {
 	const struct supervisor_plan *plan;

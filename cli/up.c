@@ -76,7 +76,7 @@ struct up {
 	char *redis_program;
 	bool own_redis, opens_loopback;
 	struct folder folder;
-	char *port, *bind;
+	char *port, *bind, *address;
 	struct child_spec redis;
 	const char *redis_argv[11];
 	char redis_memory[24];
@@ -305,6 +305,24 @@ static int port_check(const struct up *up)
 	return PL_EXIT_SETTING;
 }
 
+/* Where a person on this machine reaches the api, and a callback's receiver large data. */
+static int address_choose(struct up *up)
+{
+	char address[ADDRESS_MAX];
+	const char *host = up->bind;
+
+	up->address = knowledge_value(&up->knowledge, "PUBLIC_URL");
+	if (is_set("PUBLIC_URL"))
+		return 0;
+	if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
+		host = "127.0.0.1";
+	snprintf(address, sizeof(address),
+		strchr(host, ':') == NULL ? "http://%s:%s" : "http://[%s]:%s", host, up->port);
+	free(up->address);
+	up->address = pl_strdup(address);
+	return setenv("PUBLIC_URL", address, 1) == 0 ? 0 : PL_EXIT_SYSTEM;
+}
+
 /* For trying things out: a stranger's first provider and callback are on this machine. */
 static int loopback_open(struct up *up)
 {
@@ -467,36 +485,20 @@ static void greet(struct output *output, void *arg)
 			", so that you can try things out on this machine");
 }
 
-/* Where a person on this machine reaches the api. */
-static void address_format(const struct up *up, char *out, size_t size)
-{
-	char *public_url = knowledge_value(&up->knowledge, "PUBLIC_URL");
-	const char *host = up->bind;
-
-	if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
-		host = "127.0.0.1";
-	if (*public_url != '\0')
-		snprintf(out, size, "%s", public_url);
-	else
-		snprintf(out, size, strchr(host, ':') == NULL ? "http://%s:%s" : "http://[%s]:%s",
-			host, up->port);
-	free(public_url);
-}
-
 static void announce(struct output *output, void *arg)
 {
-	char address[ADDRESS_MAX], example[3 * ADDRESS_MAX];
+	const struct up *up = arg;
+	char example[3 * ADDRESS_MAX];
 
-	address_format(arg, address, sizeof(address));
 	snprintf(example, sizeof(example),
 		"\nReady: POST to %s, for example\n\n"
 		"  curl %s -H 'Content-Type: application/json' \\\n"
 		"    -d '{\"provider\": \"https://example.com/\", "
 		"\"callbackUrl\": \"http://127.0.0.1:8000/\"}'\n\n"
 		"Ctrl-C finishes what runs and stops.\n",
-		address, address);
+		up->address, up->address);
 	if (output->json)
-		pl_log(PL_LOG_INFO, NULL, "ready", "POST to %s", address);
+		pl_log(PL_LOG_INFO, NULL, "ready", "POST to %s", up->address);
 	else
 		output_say(output, example);
 }
@@ -532,6 +534,8 @@ static int prepare(struct up *up, int argc, char **argv)
 	if (code == 0 && up->own_redis)
 		code = redis_prepare(up);
 	if (code == 0)
+		code = address_choose(up);
+	if (code == 0)
 		code = loopback_open(up);
 	return code == 0 ? services_prepare(up) : code;
 }
@@ -562,6 +566,7 @@ static void up_free(struct up *up)
 	free(up->redis_program);
 	free(up->port);
 	free(up->bind);
+	free(up->address);
 	free(up);
 }
 

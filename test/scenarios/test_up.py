@@ -284,6 +284,11 @@ def test_flags_reach_whoever_knows_them(up):
         assert "HOST_CONCURRENCY=7" in running.said("starting", name)[0]["reason"]
 
 
+def test_the_workers_know_where_the_api_is(up):
+    running = up()
+    assert f"PUBLIC_URL=http://127.0.0.1:{running.port}" in running.said("starting", "responder")[0]["reason"]
+
+
 def test_each_worker_has_a_metrics_port_of_its_own(up):
     base = stage.free_port()
     running = up(f"--metrics-port={base}", "--consumers=2")
