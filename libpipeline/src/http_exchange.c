@@ -10,6 +10,7 @@
  * next. There are no credentials, cookies or certificates of clients in a handle at all.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,13 +204,19 @@ static void set_method(struct pl_http_exchange *x)
 	curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, post ? NULL : x->method);
 }
 
+static bool is_token(const char *text)
+{
+	const char *at = text;
+	while (isalnum((unsigned char)*at) ||
+		(*at != '\0' && strchr("-!#$%&'*+.^_`|~", *at) != NULL))
+		at++;
+	return at > text && *at == '\0';
+}
+
+/* curl sends line ends inside a value as they are. */
 static bool is_sendable(const struct pl_http_header *header)
 {
-	static const char token[] = "!#$%&'*+-.^_`|~0123456789"
-				    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	size_t len = strlen(header->name);
-	return len > 0 && strspn(header->name, token) == len &&
-	       header->value[strcspn(header->value, "\r\n")] == '\0';
+	return is_token(header->name) && strpbrk(header->value, "\r\n") == NULL;
 }
 
 static bool is_sent(const struct pl_http_exchange *x, const struct pl_http_header *header)
@@ -231,15 +238,27 @@ static void add_node(struct pl_http_exchange *x, size_t *count, char *line)
 	(*count)++;
 }
 
-/* One line, NUL included, where the room was reserved before. */
+static bool is_blank(const char *text)
+{
+	while (*text == ' ' || *text == '\t')
+		text++;
+	return *text == '\0';
+}
+
+/* The room was reserved before, so the line stays where it is. */
 static char *add_line(struct pl_buf *lines, const struct pl_http_header *header)
 {
-	char *line = lines->data + lines->len;
+	size_t name_len = strlen(header->name), value_len = strlen(header->value);
 	/* "Name:" with nothing behind would make curl drop the header; ';' means an empty one. */
-	bool empty = header->value[strspn(header->value, " \t")] == '\0';
-	enum pl_err err = empty ? pl_buf_format(lines, "%s;", header->name)
-				: pl_buf_format(lines, "%s: %s", header->name, header->value);
-	PL_ASSERT(err == PL_OK && pl_buf_add(lines, "", 1) == PL_OK);
+	bool empty = is_blank(header->value);
+	size_t len = empty ? name_len + 1 : name_len + 2 + value_len;
+	char *line = pl_buf_reserve(lines, len + 1);
+	memcpy(line, header->name, name_len);
+	memcpy(line + name_len, empty ? ";" : ": ", empty ? 1 : 2);
+	if (!empty)
+		memcpy(line + name_len + 2, header->value, value_len);
+	line[len] = '\0';
+	pl_buf_wrote(lines, len + 1);
 	return line;
 }
 
