@@ -82,8 +82,6 @@ static bool starts_with(const redisReply *reply, const char *prefix)
 	return strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
-/* calls */
-
 static size_t weight(const struct pl_redis_call *call)
 {
 	return sizeof *call + call->len;
@@ -221,8 +219,6 @@ static void tell_ended(struct pl_redis *redis)
 		finish(call, call->err, NULL);
 }
 
-/* losing and finding Redis */
-
 static void lose(struct pl_redis *redis, const char *why)
 {
 	if (redis->state != CONNECTING && !is_talking(redis))
@@ -291,8 +287,6 @@ static void on_link_ended(void *arg, const char *why)
 	lose(arg, why);
 }
 
-/* greeting */
-
 static void become_ready(struct pl_redis *redis, const char *info)
 {
 	static const char label[] = "\nrun_id:";
@@ -358,8 +352,6 @@ static void on_link_opened(void *arg)
 	greet(redis, 1, (const char *[]) { "INFO" }, on_info);
 }
 
-/* sending */
-
 static unsigned gather(const struct pl_redis *redis, uv_buf_t *bufs)
 {
 	unsigned count = 0;
@@ -416,8 +408,6 @@ static void on_idle(uv_idle_t *idle)
 	if (redis->state == CLOSING && redis->link == NULL)
 		close_handles(redis);
 }
-
-/* answers */
 
 enum meaning { ANSWER, MESSAGE, ACKNOWLEDGEMENT };
 
@@ -516,8 +506,6 @@ static const struct pl_redis_link_events link_events = {
 	.closed = on_link_closed,
 };
 
-/* deadlines */
-
 static uint64_t earliest_deadline(const struct pl_redis *redis)
 {
 	uint64_t earliest = UINT64_MAX;
@@ -556,8 +544,6 @@ static void on_deadline(uv_timer_t *timer)
 	redis->in_grace = earliest <= now;
 	arm(redis, redis->in_grace ? now + GRACE_MS : earliest);
 }
-
-/* the object */
 
 /* libuv writes with write(2), which signals a closed socket; the error it returns is enough. */
 static void ignore_sigpipe(void)

@@ -13,12 +13,12 @@ struct pl_redis_call {
 	struct pl_redis_call *next;
 	pl_redis_cb cb; /* NULL: nobody asks */
 	void *arg;
-	uint64_t deadline;		/* loop time, ms */
+	uint64_t deadline;              /* loop time, ms */
 	const struct pl_script *script; /* NULL, or sent by its SHA-1 */
-	size_t script_args;		/* where in bytes what follows the SHA-1 begins */
-	size_t script_argc;		/* and how many strings that is */
-	unsigned answers;		/* still to come; (UN)SUBSCRIBE has one a channel */
-	enum pl_err err;		/* of a call that ended without an answer */
+	size_t script_args;             /* where in bytes what follows the SHA-1 begins */
+	size_t script_argc;             /* and how many strings that is */
+	unsigned answers;               /* still to come; (UN)SUBSCRIBE has one a channel */
+	enum pl_err err;                /* of a call that ended without an answer */
 	size_t written;
 	size_t len;
 	char bytes[];

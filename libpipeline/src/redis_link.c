@@ -8,11 +8,11 @@
 #include "pipeline/mem.h"
 #include "redis_tls.h"
 
-#define READ_SIZE	   (64 * 1024)
-#define BLOCK_MAX	   (256 * 1024) /* copied at once when the socket takes no more */
-#define ADDRESS_MIN_MS	   500		/* given to each address, however many there are */
-#define USER_TIMEOUT_MS	   2000		/* sent and not acknowledged: the peer is gone */
-#define KEEPALIVE_IDLE_S   5		/* asks a silent peer; USER_TIMEOUT_MS judges */
+#define READ_SIZE          (64 * 1024)
+#define BLOCK_MAX          (256 * 1024) /* copied at once when the socket takes no more */
+#define ADDRESS_MIN_MS     500          /* given to each address, however many there are */
+#define USER_TIMEOUT_MS    2000         /* sent and not acknowledged: the peer is gone */
+#define KEEPALIVE_IDLE_S   5            /* asks a silent peer; USER_TIMEOUT_MS judges */
 #define KEEPALIVE_PERIOD_S 1
 
 struct pl_redis_link {
@@ -34,11 +34,11 @@ struct pl_redis_link {
 	struct addrinfo *address;   /* being dialled, or connected */
 	uint64_t address_ms;
 	struct pl_redis_tls *tls; /* NULL: clear text */
-	char *block;		  /* what `write` still carries; NULL: nothing under way */
-	int err;		  /* of the address tried last */
-	unsigned tried;		  /* addresses */
-	unsigned alive;		  /* what calls back once more: handles, the lookup */
-	bool has_stream;	  /* made and not yet told to close */
+	char *block;              /* what `write` still carries; NULL: nothing under way */
+	int err;                  /* of the address tried last */
+	unsigned tried;           /* addresses */
+	unsigned alive;           /* what calls back once more: handles, the lookup */
+	bool has_stream;          /* made and not yet told to close */
 	bool looking_up;
 	bool wants_writable;
 	bool shaken; /* TLS: the handshake is done */
@@ -90,8 +90,6 @@ static bool is_over(const struct pl_redis_link *link)
 {
 	return link->ended || link->closing;
 }
-
-/* writing */
 
 static int send_sealed(struct pl_redis_link *link);
 
@@ -207,8 +205,6 @@ ssize_t pl_redis_link_write(struct pl_redis_link *link, const uv_buf_t *bufs, un
 	return taken;
 }
 
-/* reading */
-
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
 {
 	(void)hint; /* always 64 KiB, which is what we have */
@@ -269,8 +265,6 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 	else
 		link->events->received(link->arg, buf->base, (size_t)got);
 }
-
-/* dialling */
 
 static void on_handshake_late(uv_timer_t *timer)
 {

@@ -20,7 +20,7 @@
 #include "redis_url.h"
 
 #define PL_REDIS_CONNECT_MS 2000 /* shared by all addresses; as much again for a TLS handshake */
-#define PL_REDIS_ADDRESSES  8	 /* tried of one name */
+#define PL_REDIS_ADDRESSES  8    /* tried of one name */
 
 struct pl_redis_link;
 

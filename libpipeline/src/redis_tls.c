@@ -22,7 +22,8 @@ SSL_CTX *pl_redis_tls_context(const char **why)
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 	PL_ASSERT(context != NULL);
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION); /* so that a write never waits for a read */
+	SSL_CTX_set_options(
+		context, SSL_OP_NO_RENEGOTIATION); /* so that a write never waits for a read */
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
 	if (SSL_CTX_set_default_verify_paths(context) != 1) {
 		ERR_clear_error();
@@ -78,7 +79,7 @@ static void note_why(struct pl_redis_tls *tls)
 	long verdict = SSL_get_verify_result(tls->ssl);
 	unsigned long code = ERR_get_error();
 	const char *reason = verdict != X509_V_OK ? X509_verify_cert_error_string(verdict)
-			     : code != 0	  ? ERR_reason_error_string(code)
+			     : code != 0          ? ERR_reason_error_string(code)
 						  : "closed by Redis";
 	snprintf(tls->why, sizeof tls->why, "TLS: %s", reason != NULL ? reason : "failed");
 	ERR_clear_error();

@@ -10,8 +10,8 @@
 #include "pipeline/redis.h"
 #include "pipeline/text.h"
 
-#define DB_MAX	 1000000 /* far above any `databases` setting: catches a port in the wrong place */
-#define HOST_MAX 255	 /* of a name in DNS; a literal address is shorter */
+#define DB_MAX   1000000 /* far above any `databases` setting: catches a port in the wrong place */
+#define HOST_MAX 255     /* of a name in DNS; a literal address is shorter */
 
 struct span {
 	const char *at;

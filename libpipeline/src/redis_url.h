@@ -14,13 +14,13 @@
 #include "pipeline/err.h"
 
 #define PL_REDIS_URL_MAX 4096 /* bytes of a whole URL */
-#define PL_REDIS_PORT	 6379
+#define PL_REDIS_PORT    6379
 
 struct pl_redis_url {
 	bool tls;
-	char *path;	/* of the unix socket; NULL: host and port */
-	char *host;	/* a name or a literal address, an IPv6 one without its brackets */
-	char *user;	/* NULL: Redis' default user */
+	char *path;     /* of the unix socket; NULL: host and port */
+	char *host;     /* a name or a literal address, an IPv6 one without its brackets */
+	char *user;     /* NULL: Redis' default user */
 	char *password; /* NULL: no AUTH */
 	uint16_t port;
 	unsigned db;

@@ -18,8 +18,6 @@
 #include "pipeline/redis.h"
 #include "redis_url.h"
 
-/* URLs */
-
 static void urls_say_where_and_who(void **state)
 {
 	(void)state;
@@ -109,8 +107,6 @@ static void urls_are_local_or_not(void **state)
 	assert_false(pl_redis_url_is_local("redis://127.0.0.1.example"));
 	assert_false(pl_redis_url_is_local("unix:"));
 }
-
-/* A Redis that hears and says what a test wants. */
 
 #define RUN_ID    "0123456789abcdef0123456789abcdef01234567"
 #define INFO_TEXT "# Server\r\nredis_version:7.0.15\r\nrun_id:" RUN_ID "\r\nloading:0\r\n"
@@ -350,8 +346,6 @@ static void listen_on(struct world *world)
 	assert_int_equal(uv_listen(&world->listener.any, 16, on_connection), 0);
 	world->listening = true;
 }
-
-/* The connection under test. */
 
 static void on_closed(void *arg)
 {
