@@ -572,9 +572,14 @@ static void up_free(struct up *up)
 
 static int up_run(int argc, char **argv)
 {
-	struct up *up = pl_calloc(1, sizeof(*up));
+	struct up *up;
 	int code;
 
+	if (argc > 1 && strcmp(argv[1], "--print-settings") == 0) {
+		pl_settings_print(up_tables, stdout, true);
+		return COMMAND_OK;
+	}
+	up = pl_calloc(1, sizeof(*up));
 	up->folder.lock = -1;
 	knowledge_init(&up->knowledge);
 	code = prepare(up, argc, argv);
@@ -586,7 +591,8 @@ static int up_run(int argc, char **argv)
 
 static void up_help(FILE *out)
 {
-	fputs("usage: fetchback up [--SETTING VALUE]...\n\n"
+	fputs("usage: fetchback up [--SETTING VALUE]...\n"
+	      "       fetchback up --print-settings   (its own, as Markdown)\n\n"
 	      "Starts a private Redis that keeps its data on disk, the api, the consumers and the\n"
 	      "responders; restarts what dies; Ctrl-C finishes what runs and stops (again: "
 	      "hurries).\n\n"

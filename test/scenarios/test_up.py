@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from peers import patience, stage
-from peers.pipeline import FINAL, SANITIZERS, Pipeline, program
+from peers.pipeline import FINAL, ROOT, SANITIZERS, Pipeline, program
 from peers.process import Process
 from peers.redis import Client
 from peers.web import Answer, Gate
@@ -325,6 +325,20 @@ def test_any_folder_will_do(cast, tmp_path, programs, name):
     assert len(url.encode()) <= 100
     assert running.end() == 0
     assert not os.path.exists(url)
+
+
+def test_the_example_file_lists_every_setting_with_its_default(programs):
+    known = {}
+    for words in (["fetchback", "up"], ["fetchback-api"], ["fetchback-consumer"], ["fetchback-responder"]):
+        argv = [program(words[0]), *words[1:], "--print-settings"]
+        table = subprocess.run(argv, env=SANITIZERS, capture_output=True, text=True, check=True).stdout
+        known.update(re.findall(r"^\| `(\w+)` \| (?:`(.*?)`|none) \|", table, re.MULTILINE))
+    with open(os.path.join(ROOT, ".env.example")) as example:
+        listed = dict(re.findall(r"^#(\w+)=(.*)$", example.read(), re.MULTILINE))
+    assert set(listed) == set(known)
+    chosen_at_start = {"REDIS_URL", "PUBLIC_URL"}
+    assert {name: known[name] for name in known.keys() - chosen_at_start} == {
+        name: value for name, value in listed.items() if name not in chosen_at_start}
 
 
 # -- what it says
