@@ -22,5 +22,6 @@ extern const struct command command_up;
 extern const struct command command_send;
 extern const struct command command_status;
 extern const struct command command_logs;
+extern const struct command command_health;
 
 #endif
