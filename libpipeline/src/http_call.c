@@ -56,8 +56,7 @@ static void reuse(struct pl_buf *buf)
 		pl_buf_clear(buf);
 }
 
-/* ---- what the handler asks ---------------------------------------------------------------------
- */
+/* ---- what the handler asks ---- */
 
 const char *pl_http_call_method(const struct pl_http_call *call)
 {
@@ -104,8 +103,7 @@ struct pl_buf *pl_http_call_scratch(struct pl_http_call *call)
 	return &call->worker->scratch;
 }
 
-/* ---- answers -----------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static bool has_option(const char *list, const char *option)
 {
@@ -268,8 +266,7 @@ static void refuse(struct pl_http_call *call, int status, const char *headers, c
 		call, status, "application/problem+json", headers, body->data, body->len);
 }
 
-/* ---- the body ----------------------------------------------------------------------------------
- */
+/* ---- the body ---- */
 
 static size_t body_limit(const struct pl_http_call *call)
 {
@@ -370,11 +367,12 @@ static bool read_body(struct pl_http_call *call)
 		refuse(call, 400, NULL, "The body ended early, or its chunks are malformed.");
 	else if (worker->body.len > limit)
 		refuse_large(call);
+	else if (!http_precheck_body(call->info, worker->body.data, worker->body.len))
+		refuse(call, 400, NULL, "No empty line may stand in front of a request.");
 	return !call->is_answered;
 }
 
-/* ---- one call ----------------------------------------------------------------------------------
- */
+/* ---- one call ---- */
 
 /* The first request of a connection takes a place for it. False: refused. */
 static bool admit(struct pl_http_call *call)

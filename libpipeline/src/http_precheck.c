@@ -1,6 +1,5 @@
 #include "http_precheck.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -121,4 +120,10 @@ const char *http_precheck(const struct mg_request_info *info)
 		return "There are more than 62 headers.";
 	const char *fault = check_lines(info);
 	return fault != NULL ? fault : check_body_framing(info);
+}
+
+bool http_precheck_body(const struct mg_request_info *info, const char *body, size_t len)
+{
+	size_t method_len = strlen(info->request_method) + 1; /* the NUL of the cut */
+	return len < method_len || memcmp(body, info->request_method, method_len) != 0;
 }

@@ -20,15 +20,12 @@
 #define PORT_MAX     65535
 #define STOP_LOOK_MS 20 /* between two cuts while mg_stop works */
 #define NUMBER_SIZE  24
-#define SOCKETS_SPARE \
-	64 /* beside the threads' and the queue's: the listening one, the backlog's first */
-#define THREADS_MAX 4096
-#define WHY_SIZE    160
+#define THREADS_MAX  4096
+#define WHY_SIZE     160
 
 static _Thread_local char why_text[WHY_SIZE];
 
-/* ---- civetweb's callbacks ----------------------------------------------------------------------
- */
+/* ---- civetweb's callbacks ---- */
 
 static void *on_thread(const struct mg_context *context, int type)
 {
@@ -75,8 +72,7 @@ static const struct mg_callbacks callbacks = {
 	.connection_close = on_connection_end,
 };
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ---- */
 
 static void init_library(void)
 {
@@ -195,8 +191,8 @@ enum pl_err pl_http_server_start(
 	server->options.bind = pl_strdup(options->bind);
 	PL_ASSERT(pthread_mutex_init(&server->lock, NULL) == 0);
 	http_cond_init(&server->changed);
-	int error = http_watch_start(&server->watch, options->connections_per_address,
-		options->threads + QUEUE + SOCKETS_SPARE);
+	int error = http_watch_start(
+		&server->watch, options->connections_per_address, options->threads, QUEUE);
 	if (error != 0) {
 		free_server(server);
 		*why = "the system refuses another thread";
@@ -223,8 +219,7 @@ unsigned pl_http_server_port(const struct pl_http_server *server)
 	return server->port;
 }
 
-/* ---- stop --------------------------------------------------------------------------------------
- */
+/* ---- stop ---- */
 
 void pl_http_server_drain(struct pl_http_server *server)
 {
@@ -294,8 +289,7 @@ bool pl_http_server_stop(struct pl_http_server *server, uint64_t deadline_ms)
 	return true;
 }
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 const char *pl_http_status_phrase(int status)
 {

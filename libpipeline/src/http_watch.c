@@ -12,6 +12,9 @@
 
 #define NEVER    UINT64_MAX
 #define SWEEP_MS 100 /* between two counts of a crowd */
+#define SOCKETS_SPARE                                                               \
+	16 /* beside the threads' and the queue's: what listens, what comes or goes \
+	    */
 
 void http_cond_init(pthread_cond_t *cond)
 {
@@ -43,9 +46,11 @@ static void wake_by(struct http_watch *watch, uint64_t when_ms)
 	(void)pthread_cond_signal(&watch->wake);
 }
 
+/* With all threads taken, newcomers wait in civetweb's queue, where only a look can find them. */
 static bool is_crowded(const struct http_watch *watch)
 {
-	return watch->per_address > 0 && watch->open > watch->per_address;
+	return watch->per_address > 0 && watch->open > watch->per_address &&
+	       (watch->known < watch->open || watch->open == watch->threads);
 }
 
 static bool is_known(const struct http_watch *watch, const struct sockaddr_in *peer)
@@ -135,13 +140,16 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int http_watch_start(struct http_watch *watch, unsigned per_address, size_t sockets_max)
+int http_watch_start(
+	struct http_watch *watch, unsigned per_address, unsigned threads, unsigned queue)
 {
+	size_t sockets = threads + queue + SOCKETS_SPARE;
 	*watch = (struct http_watch) {
 		.per_address = per_address,
+		.threads = threads,
 		.wake_ms = NEVER,
-		.found = pl_calloc(sockets_max, sizeof(*watch->found)),
-		.found_max = sockets_max,
+		.found = pl_calloc(sockets, sizeof(*watch->found)),
+		.found_max = sockets,
 	};
 	PL_ASSERT(pthread_mutex_init(&watch->lock, NULL) == 0);
 	http_cond_init(&watch->wake);
@@ -208,6 +216,7 @@ bool http_watch_admit(
 			known_of_address(watch, peer->sin_addr.s_addr) < watch->per_address;
 	watched->peer = *peer;
 	watched->is_known = has_room;
+	watch->known += has_room;
 	(void)pthread_mutex_unlock(&watch->lock);
 	return has_room;
 }
@@ -216,6 +225,7 @@ void http_watch_closed(struct http_watch *watch, struct http_watched *watched)
 {
 	(void)pthread_mutex_lock(&watch->lock);
 	watch->open--;
+	watch->known -= watched->is_known;
 	watched->is_known = false;
 	watched->peer = (struct sockaddr_in) { 0 };
 	(void)pthread_mutex_unlock(&watch->lock);

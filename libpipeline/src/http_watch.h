@@ -5,8 +5,8 @@
  *   watch                  sleeps until the earliest deadline; cuts the socket that missed its own
  *
  * It also keeps one address from taking every thread with connections that say nothing: while more
- * are open than one address may have, it counts the process' sockets ten times a second and cuts
- * the surplus among those that have not sent a request yet.
+ * are open than one address may have, and some of them have not sent a request yet, it counts the
+ * process' sockets ten times a second and cuts the surplus among the silent ones.
  * Threads  every call locks; none blocks for longer than a look through the descriptors.
  */
 #ifndef PIPELINE_HTTP_WATCH_H
@@ -33,16 +33,19 @@ struct http_watch {
 	pthread_t thread;
 	unsigned port;
 	unsigned per_address; /* 0: any number */
-	unsigned open;        /* connections on threads now */
-	uint64_t wake_ms;     /* when the watch looks next */
+	unsigned threads;
+	unsigned open;    /* connections on threads now */
+	unsigned known;   /* of these, such as have sent a request */
+	uint64_t wake_ms; /* when the watch looks next */
 	bool ends;
 	struct http_watched *first;
 	struct http_socket *found; /* room for one look */
 	size_t found_max;
 };
 
-/* 0, or errno. sockets_max: as many as the server can have open. */
-int http_watch_start(struct http_watch *watch, unsigned per_address, size_t sockets_max);
+/* 0, or errno. queue: connections that may wait for a thread. */
+int http_watch_start(
+	struct http_watch *watch, unsigned per_address, unsigned threads, unsigned queue);
 /* No thread of the server may be left. */
 void http_watch_stop(struct http_watch *watch);
 void http_watch_set_port(struct http_watch *watch, unsigned port);

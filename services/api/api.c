@@ -14,8 +14,7 @@
 #define HURRY_MS 1500  /* to stop without a drain; PL_SERVICE_STOP_MS is more */
 #define WHY_SIZE 160
 
-/* ---- what is logged ----------------------------------------------------------------------------
- */
+/* ---- what is logged ---- */
 
 void api_logged(struct api *api)
 {
@@ -37,8 +36,7 @@ static void on_logged(uv_async_t *async)
 		uv_timer_start(&api->log_flush, on_log_flush, LOG_MS, 0);
 }
 
-/* ---- readiness ---------------------------------------------------------------------------------
- */
+/* ---- readiness ---- */
 
 static void on_told(uv_async_t *async)
 {
@@ -66,8 +64,7 @@ static void on_store_changed(void *arg, bool ready, const char *why)
 	(void)uv_async_send(&api->told);
 }
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ---- */
 
 static void own_address(const struct pl_settings *settings, struct sockaddr_storage *out)
 {
@@ -170,8 +167,7 @@ int api_start(struct pl_service_run *run, void **state)
 	return 0;
 }
 
-/* ---- end ---------------------------------------------------------------------------------------
- */
+/* ---- end ---- */
 
 /* A handler that never came back still uses api, store and policy: they go with the process. */
 static bool is_unused(const struct api *api)

@@ -18,8 +18,7 @@
 	"Cache-Control: private\r\n"
 #define RETRY_SOON "Retry-After: 1\r\n"
 
-/* ---- the right to it ---------------------------------------------------------------------------
- */
+/* ---- the right to it ---- */
 
 /* What can't be decoded is given all the same, and can't match. */
 static bool is_given(struct pl_http_call *call, const char *name, struct pl_buf *out)
@@ -76,8 +75,7 @@ static bool may_read(struct api *api, struct pl_http_call *call, const char *id)
 	return may;
 }
 
-/* ---- sending it --------------------------------------------------------------------------------
- */
+/* ---- sending it ---- */
 
 /* The provider's own word, unless it could break our head. */
 static const char *content_type(const struct pl_data *data)

@@ -9,18 +9,17 @@
 #include "problem.h"
 #include "record_json.h"
 
-#define WHY_SIZE 160
 /* The id is written over its place: this is every accepted request's answer. */
 #define ID_PLACE    "00000000-0000-0000-0000-000000000000"
 #define LOCATION    "Location: /requests/" ID_PLACE "\r\n"
 #define LOCATION_ID (sizeof("Location: /requests/") - 1)
 #define ANSWER      "{\"requestId\":\"" ID_PLACE "\"}"
+#define EARLIER     "{\"requestId\":\"" ID_PLACE "\",\"deduplicated\":true}"
 #define ANSWER_ID   (sizeof("{\"requestId\":\"") - 1)
 #define RETRY_SOON  "Retry-After: 1\r\n" /* Redis heals, or not: that takes a second or two */
 #define RETRY_LATER "Retry-After: 5\r\n" /* a backlog takes its time */
 
-/* ---- accept ------------------------------------------------------------------------------------
- */
+/* ---- accept ---- */
 
 static void refuse_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults)
 {
@@ -96,24 +95,90 @@ static void answer_not_stored(
 			     });
 }
 
+static void answer_earlier(struct pl_http_call *call, const struct store_pushed *pushed)
+{
+	char location[] = LOCATION, answer[] = EARLIER;
+	memcpy(location + LOCATION_ID, pushed->id, PL_UUID_SIZE - 1);
+	memcpy(answer + ANSWER_ID, pushed->id, PL_UUID_SIZE - 1);
+	pl_http_call_answer(call, 202, "application/json", location, answer, sizeof(answer) - 1);
+}
+
+/* What Redis made of it; all but the first is no fault of ours or of Redis'. */
+static void answer_pushed(struct api *api, struct pl_http_call *call,
+	const struct pl_request *request, const struct store_pushed *pushed)
+{
+	switch (pushed->word) {
+	case PL_PUSHED:
+		answer_accepted(api, call, request);
+		return;
+	case PL_PUSHED_EARLIER:
+		answer_earlier(call, pushed);
+		return;
+	case PL_PUSHED_CONFLICT:
+		problem_say(call, 422, "The key stands for a request with other content.");
+		return;
+	case PL_PUSHED_FULL:
+		answer_not_stored(call, request->id, PL_ELIMIT, "The backlog is full.");
+		return;
+	case PL_PUSHED_SHARE:
+		problem_answer(call, &(struct problem) {
+					     .status = 429,
+					     .detail = "Your share of the backlog is used up.",
+					     .headers = RETRY_LATER,
+				     });
+		return;
+	}
+}
+
+static bool key_is_fit(const char *key)
+{
+	size_t len = strlen(key);
+	if (len == 0 || len > PL_KEY_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* On failure it has been answered. */
+static bool read_key(struct pl_http_call *call, const struct pl_request *request, const char **key)
+{
+	*key = pl_http_call_header(call, "Idempotency-Key");
+	if (*key == NULL)
+		return true;
+	if (!key_is_fit(*key))
+		problem_say(call, 422,
+			"Idempotency-Key must have 1 to 255 characters, none of them a control.");
+	else if (request->dedupe_key != NULL)
+		problem_say(call, 422, "An Idempotency-Key and a dedupeKey exclude each other.");
+	else
+		return true;
+	return false;
+}
+
 void requests_accept(struct api *api, struct pl_http_call *call, const char *id)
 {
 	(void)id;
 	struct pl_request *request;
+	struct store_pushed pushed;
+	const char *key;
+	size_t len;
+	const char *body = pl_http_call_body(call, &len);
 	if (!read_request(api, call, &request))
 		return;
-	char why[WHY_SIZE] = "Redis can't be used now.";
 	pl_uuid_new(request->id, 0);
-	enum pl_err err = store_push(api->store, request, why, sizeof(why));
-	if (err == PL_OK)
-		answer_accepted(api, call, request);
-	else
-		answer_not_stored(call, request->id, err, why);
+	if (read_key(call, request, &key)) {
+		enum pl_err err = store_push(api->store, request, key, body, len, &pushed);
+		if (err == PL_OK)
+			answer_pushed(api, call, request, &pushed);
+		else
+			answer_not_stored(call, request->id, err, pushed.why);
+	}
 	pl_request_free(request);
 }
 
-/* ---- show --------------------------------------------------------------------------------------
- */
+/* ---- show ---- */
 
 bool requests_find(
 	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found)

@@ -181,12 +181,24 @@ static void test_number_and_length_of_headers(void **state)
 	assert_non_null(judge_headers(2, HTTP_HEAD_MAX));
 }
 
+static void test_a_head_in_the_place_of_the_body(void **state)
+{
+	(void)state;
+	struct mg_request_info info = { .request_method = "POST" };
+	assert_false(http_precheck_body(&info, "POST\0/\0HTTP/1.1", 15));
+	assert_false(http_precheck_body(&info, "POST", 5));
+	assert_true(http_precheck_body(&info, "POST", 4)); /* too short to reach behind a head */
+	assert_true(http_precheck_body(&info, "POST / HTTP/1.1", 15));
+	assert_true(http_precheck_body(&info, "{}", 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sound_requests_pass),
 		cmocka_unit_test(test_each_rule_refuses),
 		cmocka_unit_test(test_number_and_length_of_headers),
+		cmocka_unit_test(test_a_head_in_the_place_of_the_body),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

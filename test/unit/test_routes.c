@@ -31,8 +31,7 @@
 #define GOOD_BODY   "{\"provider\":\"http://p.example/\",\"callbackUrl\":\"http://c.example/\"}"
 #define CHUNKS      3
 
-/* ---- the store ---------------------------------------------------------------------------------
- */
+/* ---- the store ---- */
 
 static struct { /* set before a call, read after it: the answer lies between */
 	enum pl_err err;
@@ -81,15 +80,16 @@ bool store_is_ready(struct store *store, char *why, size_t size)
 	return is_ready;
 }
 
-enum pl_err store_push(
-	struct store *store, const struct pl_request *request, char *why, size_t size)
+enum pl_err store_push(struct store *store, const struct pl_request *request,
+	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out)
 {
-	(void)store;
+	(void)store, (void)idempotency_key, (void)body, (void)body_len;
 	pthread_mutex_lock(&turn);
 	world.pushes++;
 	memcpy(world.id, request->id, sizeof(world.id));
 	(void)snprintf(world.provider, sizeof(world.provider), "%s", request->provider);
-	(void)snprintf(why, size, "%s", world.why);
+	*out = (struct store_pushed) { .word = PL_PUSHED };
+	(void)snprintf(out->why, sizeof(out->why), "%s", world.why);
 	enum pl_err err = world.err;
 	pthread_mutex_unlock(&turn);
 	return err;
@@ -158,8 +158,7 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 	return err;
 }
 
-/* ---- one api for all tests ---------------------------------------------------------------------
- */
+/* ---- one api for all tests ---- */
 
 static struct api api;
 static uv_loop_t loop;
@@ -214,8 +213,7 @@ static int begin(void **state)
 	return 0;
 }
 
-/* ---- a client ----------------------------------------------------------------------------------
- */
+/* ---- a client ---- */
 
 struct answer {
 	int status;
@@ -298,8 +296,7 @@ static void assert_problem(const char *part)
 		fail_msg("%s is not in %s", part, answer.body);
 }
 
-/* ---- accept ------------------------------------------------------------------------------------
- */
+/* ---- accept ---- */
 
 static void test_accepted(void **state)
 {
@@ -394,8 +391,7 @@ static void test_store_that_refuses(void **state)
 	}
 }
 
-/* ---- where a call goes -------------------------------------------------------------------------
- */
+/* ---- where a call goes ---- */
 
 static void test_unknown_places(void **state)
 {
@@ -443,8 +439,7 @@ static void test_foreign_host(void **state)
 	assert_int_equal(call("GET", "/healthz", "Host: 127.0.0.1:1\r\n", ""), 200);
 }
 
-/* ---- what is stored ----------------------------------------------------------------------------
- */
+/* ---- what is stored ---- */
 
 static void test_record(void **state)
 {
@@ -485,8 +480,7 @@ static void test_log(void **state)
 	assert_problem("follow");
 }
 
-/* ---- data --------------------------------------------------------------------------------------
- */
+/* ---- data ---- */
 
 static void test_data_in_the_record(void **state)
 {
@@ -566,8 +560,7 @@ static void test_signed_data(void **state)
 	assert_int_equal(get(path), 503);
 }
 
-/* ---- health ------------------------------------------------------------------------------------
- */
+/* ---- health ---- */
 
 static void test_health(void **state)
 {
