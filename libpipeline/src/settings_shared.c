@@ -80,6 +80,10 @@ const struct pl_setting pl_settings_shared[] = {
 };
 
 const struct pl_setting pl_settings_worker[] = {
+	{ .name = "BIND",
+		.type = PL_SETTING_TEXT,
+		.fallback = "127.0.0.1",
+		.help = "The IPv4 address that METRICS_PORT listens on; 0.0.0.0 for all." },
 	{ .name = "PREFETCH",
 		.type = PL_SETTING_NUMBER,
 		.fallback = "1024",

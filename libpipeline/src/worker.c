@@ -15,7 +15,7 @@
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
 #include "pipeline/url.h"
-#include "worker_private.h"
+#include "worker_metrics.h"
 
 #define AGAIN_MS        200             /* after Redis has refused a call */
 #define BYTES_SHARE     4               /* undelivered data may fill a quarter of maxmemory */
@@ -76,6 +76,7 @@ void worker_lost_lease(struct pl_worker *worker)
 	pl_log(PL_LOG_WARN, NULL, "lease_lost",
 		"%zu requests held by worker %s are others' now; registering anew",
 		worker->running.count + worker->settling.count, worker->name);
+	worker_count(worker, WORKER_LEASES_LOST, 1);
 	worker->name[0] = '\0';
 	worker->lease_until_ms = 0;
 	worker->reserve_unknown = false;
@@ -148,6 +149,8 @@ static void on_beat(void *arg, enum pl_err err, unsigned reaped, unsigned requeu
 	if (worker->phase != WORKER_JOINING && worker->phase != WORKER_SERVING)
 		return;
 	if (err == PL_OK || err == PL_ESTALE) {
+		worker_count(worker, WORKER_REAPED, reaped);
+		worker_count(worker, WORKER_REQUEUED, requeued);
 		if (reaped > 0 || requeued > 0)
 			pl_log(PL_LOG_WARN, NULL, "reaped",
 				"%u dead workers, %u requests back in their lanes", reaped,
@@ -265,6 +268,7 @@ void worker_flush(struct pl_worker *worker)
 static void on_before_poll(uv_prepare_t *handle)
 {
 	worker_flush(handle->data);
+	worker_metrics_turn(handle->data);
 }
 
 static void on_after_poll(uv_check_t *handle)
@@ -426,6 +430,8 @@ int pl_worker_start(struct pl_service_run *run, const struct pl_work *work, void
 	enum pl_err err = make_policy(settings, NULL, &worker->policy, &why);
 	if (err == PL_OK)
 		err = pl_queue_new(worker->loop, &options, &worker->queue, &why);
+	if (err == PL_OK)
+		err = worker_metrics_open(worker, settings, &why);
 	if (err != PL_OK) {
 		pl_service_fail(run, PL_EXIT_SETTING, "%s", why);
 		return PL_EXIT_SETTING;
@@ -485,6 +491,7 @@ static void worker_free(struct pl_worker *worker)
 	if (worker->stage_state != NULL)
 		worker->work->close(worker->stage_state);
 	pl_netpolicy_free(worker->policy);
+	worker_metrics_close(worker);
 	free(worker);
 }
 

@@ -10,7 +10,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
-#include "worker_private.h"
+#include "worker_metrics.h"
 
 #define FULL_WAIT_MS 250 /* undelivered data fills its share of Redis: look again so often */
 #define TEXT_MAX     (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
@@ -159,6 +159,7 @@ static void write_event(
 	enum pl_err err = pl_event_encode(&event, job->record->created_ms, &outcome->text);
 	PL_ASSERT(err == PL_OK); /* TEXT_MAX covers the longest */
 	tell(job, &event);
+	worker_count_event(job->worker, outcome->verdict, &event);
 }
 
 static void decide(
@@ -175,6 +176,7 @@ static void decide(
 	case PL_VERDICT_BACK:
 		outcome->verdict = PL_SETTLE_BACK;
 		outcome->outcome = PL_OUTCOME_NONE;
+		worker_count(worker, WORKER_GIVEN_BACK, 1);
 		return;
 	case PL_VERDICT_DONE:
 		outcome->verdict = PL_SETTLE_DONE;
@@ -243,9 +245,13 @@ static void on_settled(void *arg, enum pl_err err, const bool *settled)
 	for (size_t i = 0; i < sent; i++) {
 		struct pl_job *job = worker->settling.first;
 		const struct pl_log_about about = { .request_id = job->id };
-		if (!settled[i])
+		if (settled[i]) {
+			worker_count_settled(job, job->outcome->verdict);
+		} else {
+			worker_count(worker, WORKER_STALE, 1);
 			pl_log(PL_LOG_DEBUG, &about, "stale",
 				"settled before, or another worker's now");
+		}
 		list_remove(&worker->settling, job);
 		job_free(job);
 	}

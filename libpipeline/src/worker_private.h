@@ -4,6 +4,7 @@
  *   worker.c         the object: connect, join, beat, drain, close
  *   worker_jobs.c    reserve, begin, verdict -> event line, settle
  *   worker_memory.c  the line for body memory
+ *   worker_metrics.c what is counted; worker_server.c tells it
  */
 #ifndef PIPELINE_WORKER_PRIVATE_H
 #define PIPELINE_WORKER_PRIVATE_H
@@ -59,6 +60,8 @@ struct pl_worker {
 
 	size_t body_bytes, body_max;
 	struct pl_memory_wait *memory_line;
+
+	struct worker_metrics *metrics;
 
 	uv_timer_t beat, due, again, drain_end;
 	uv_prepare_t before_poll;
