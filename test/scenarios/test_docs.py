@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -169,7 +170,8 @@ def test_every_link_leads_somewhere(document):
 
 @pytest.mark.parametrize("document", ["README.md", "docs/PIPELINE.md", "docs/RATIONALE.md"])
 def test_every_file_and_word_of_the_code_is_there(document):
-    text, files, known = read(document), sources(), code()
+    text, files = read(document), sources()
+    known = code() + " ".join(os.path.splitext(os.path.basename(path))[0] for path in files)
     for name in set(re.findall(r"`([\w./-]+\.(?:c|h|lua|py|conf|md|cmake))`", text)):
         assert any(path.endswith(f"/{name}") for path in files) or os.path.exists(f"{ROOT}/{name}"), f"{document} names {name}"
     for name in set(re.findall(r"`((?:libpipeline|services|cli|test|docs|bench|config)/[\w./-]*/)`", text)):
@@ -335,9 +337,12 @@ def test_every_verb_of_dev_is_one(programs):
                 assert set(more.split()) <= suites, f"{document}: ./dev test{more}"
 
 
+ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}"
+
+
 def normal(text):
     """Without what differs from one time to the next."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{22}", "ID", text)
+    text = re.sub(ID, "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
     text = re.sub(r"\b\d+ ms\b", "MS", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
@@ -355,16 +360,17 @@ def test_the_first_request_of_the_readme_goes_as_told(cast, tmp_path, programs):
     patience.until(lambda: f"POST to http://127.0.0.1:{api}" in up.log(), "up to say where to post")
 
     def mine(text):
-        return text.replace("build/release/bin", BIN).replace(":3001", f":{api}").replace(":8000", f":{peer}").replace(" 8000", f" {peer}")
+        return text.replace("build/release/bin", BIN).replace("3001", api).replace("8000", peer)
 
     first, *commands = blocks(part, "sh")
-    hook = cast(Process("hook", ["/bin/bash", "-c", "exec " + mine(first).replace("8000", peer)], str(tmp_path), env))
+    hook = cast(Process("hook", ["/bin/bash", "-c", "exec " + mine(first)], str(tmp_path), env))
     hook.launch()
     patience.until(lambda: can_connect(int(peer)), "the README's peer to listen")
     said = ""
     script = {**env, "FETCHBACK_API": f"http://127.0.0.1:{api}"}
     for block in commands:
-        said += patience.until(lambda: follow(mine(block), script, tmp_path, hook, said), f"what is shown below {block}")
+        block = re.sub(ID, re.search(ID, said).group() if said else "", mine(block))
+        said += patience.until(lambda: follow(block, script, tmp_path), f"what is shown below {block}")
     up.term()
     assert up.wait(30) == 0
     told = normal(said + hook.log() + up.log())
@@ -375,14 +381,12 @@ def test_the_first_request_of_the_readme_goes_as_told(cast, tmp_path, programs):
 
 
 def can_connect(port):
-    import socket
-
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def follow(block, env, folder, hook, said):
-    """Runs one block; a status or log is asked for again until the request has arrived."""
+def follow(block, env, folder):
+    """What a block says; "" for a status or log that has not come to its end yet."""
     done = subprocess.run(["/bin/bash", "-ec", block], env=env, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done
     if "status" in block or "logs" in block:
