@@ -29,7 +29,8 @@ local function cancel(name, message)
 		take_out(q, id, state)
 	end
 	forget_bytes(id, state)
-	finish(id)
+	finish(id, head[6])
+	if q == 'f' then leader_leaves(id) end
 	append_event(id, last, now, { state = 'c' }, who, name, stage, 'cancelled', message)
 	return worker and 'HELD' or 'OK'
 end
@@ -54,6 +55,7 @@ function verbs.pause()
 	else
 		due = take_out(q, id, state)
 	end
+	if q == 'f' then leader_leaves(id) end
 	append_event(id, last, now, { state = letter .. 'p' }, who, 'paused', stage, nil, nil, due)
 	return worker and q == 'f' and 'HELD' or 'OK'
 end
@@ -83,6 +85,7 @@ function verbs.redeliver()
 	if not data then return 'EXPIRED' end
 	if letter == 'x' then count('dead', -1) end
 	count('live', 1)
+	if head[6] ~= '' then count('live:' .. head[6], 1) end
 	count('bytes', data.bytes)
 	append_event(id, last, now, { state = 'f', deliveries = 0 }, who, 'redeliver', 'd')
 	put_in('d', id)
@@ -94,10 +97,7 @@ function verbs.delete()
 	local data = data_of(call('GET', record_key(id)))
 	if q then word = cancel('cancelled', 'deleted') end
 	if letter == 'x' then count('dead', -1) end
-	call('DEL', record_key(id))
-	if data and data.chunks > 0 then
-		for i = 0, data.chunks - 1 do call('UNLINK', chunk_key(data.token, i)) end
-	end
+	erase(id, data)
 	return word
 end
 

@@ -244,11 +244,29 @@ local function index_add(name, now, ids)
 	push_all('RPUSH', key, ids)
 end
 
+-- Requests that share a dedupeKey. joined: follower -> group; leaders: leader -> group, key name;
+-- j:<group>: the followers; fan: groups whose leader has come to an end; after: current -> the one
+-- that is held until it is final, key name; keyed: id -> its key's name.
+local memo = {}
+local function any(name)
+	if memo[name] == nil then memo[name] = call('EXISTS', T .. name) == 1 end
+	return memo[name]
+end
+
+local function put(name, field, value)
+	memo[name] = true
+	call('HSET', T .. name, field, value)
+end
+
+local function group_of(id) return any('joined') and call('HGET', T .. 'joined', id) or nil end
+
 -- Takes a request that nobody holds out of where it waits; returns when it was due, or 0. In a lane
 -- it leaves a ghost, which reserve passes over: searching the list would cost its length.
 local function take_out(q, id, state)
 	local due = tonumber(call('ZSCORE', T .. q .. ':z', id) or 0)
-	if due > 0 then
+	if group_of(id) then
+		call('HDEL', T .. 'joined', id) -- it stood in no lane
+	elseif due > 0 then
 		call('ZREM', T .. q .. ':z', id)
 	elseif not is_paused(state) then
 		if call('SADD', T .. q .. ':g', id) == 1 then count(q, -1) end
@@ -271,9 +289,144 @@ local function put_in(q, id)
 	end
 end
 
-local function finish(id)
+-- Lets the key's name stand for another request from now on, for what is left of its window.
+local function hand_key(name, id)
+	local value = call('GET', name)
+	if value then call('SET', name, id .. '\t' .. (split(value)[2] or ''), 'KEEPTTL', 'XX') end
+end
+
+-- A leader's fetch is over: its followers are served a few at a time (fan in reserve).
+local function leader_done(id)
+	if not any('leaders') then return end
+	local value = call('HGET', T .. 'leaders', id)
+	if not value then return end
+	call('HDEL', T .. 'leaders', id)
+	call('RPUSH', T .. 'fan', split(value)[1] .. '\t' .. id)
+	ring('f')
+end
+
+-- A leader leaves before its fetch was over: the first follower takes its place.
+local function leader_leaves(id)
+	if not any('leaders') then return end
+	local value = call('HGET', T .. 'leaders', id)
+	if not value then return end
+	call('HDEL', T .. 'leaders', id)
+	local group_id, name = unpack(split(value))
+	while true do
+		local heir = call('LPOP', T .. 'j:' .. group_id)
+		if not heir then return end
+		if call('HGET', T .. 'joined', heir) == group_id then
+			call('HDEL', T .. 'joined', heir)
+			put('leaders', heir, value)
+			hand_key(name, heir)
+			put_in('f', heir)
+			return
+		end
+	end
+end
+
+-- The end of a request, final in whatever state: what was held for it starts.
+local function finish(id, owner)
 	count('live', -1)
+	if owner and owner ~= '' then count('live:' .. owner, -1) end
 	call('RPUSH', T .. 'finished', id)
+	if not any('after') then return end
+	local value = call('HGET', T .. 'after', id)
+	if not value then return end
+	call('HDEL', T .. 'after', id)
+	local held, name = unpack(split(value))
+	if group_of(held) == id then
+		call('HDEL', T .. 'joined', held)
+		hand_key(name, held)
+		put_in('f', held)
+	end
+end
+
+-- The same for a batch of { id, owner }, in few calls where nothing is held for any of them.
+local function finish_all(ended)
+	if #ended == 0 then return end
+	if any('after') then
+		for _, one in ipairs(ended) do finish(one[1], one[2]) end
+		return
+	end
+	local ids, owners = {}, {}
+	for i, one in ipairs(ended) do
+		ids[i] = one[1]
+		if one[2] ~= '' then owners[one[2]] = (owners[one[2]] or 0) + 1 end
+	end
+	count('live', -#ids)
+	for owner, n in pairs(owners) do count('live:' .. owner, -n) end
+	push_all('RPUSH', T .. 'finished', ids)
+end
+
+-- A held request is replaced by a newer one.
+local function supersede(id, now)
+	if not group_of(id) then return end
+	call('HDEL', T .. 'joined', id)
+	local last = last_line(id)
+	if not last then return end
+	append_event(id, last, now, { state = 'c' }, 'qi', 'cancelled', 'f', 'superseded', 'a newer request took its place')
+	local head = head_line(id)
+	finish(id, head[6])
+end
+
+-- What a record's last fetch committed, ready to be appended to another: { block, fields }.
+local function fetched_of(id)
+	local text = call('GET', record_key(id))
+	if not text then return nil end
+	local found
+	each_event(text, function(line, from, to)
+		local f = split(line)
+		if f[16] and f[16] ~= '' and f[16] ~= '-' then
+			found = { block = string.sub(text, from, to - #line - 1), fields = f }
+		end
+	end)
+	return found
+end
+
+-- Gives a follower what its leader has fetched and groups it for its delivery.
+local function take_over(id, fetched, now, groups)
+	local last, head = last_line(id), head_line(id)
+	local f = { unpack(fetched.fields) }
+	f[1], f[2] = last[1] + 1, math.max(0, now - created_of(id))
+	f[3] = is_paused(last[3]) and 'fp' or 'f'
+	f[4], f[5], f[6], f[7] = last[4], last[5], last[6], 'qi'
+	f[10], f[14] = '', 'fetched once for all that joined'
+	if tonumber(f[19] or '') then memo.shared = true; call('HINCRBY', T .. 'shared', f[20], 1) end
+	append(id, fetched.block .. table.concat(f, '\t') .. '\n')
+	count('bytes', tonumber(f[17] or '') or 0)
+	if not is_paused(last[3]) then group(groups, head[2], head[5], id) end
+end
+
+-- Chunks may be shared by requests that joined: the last one takes them away.
+local function drop_chunks(data, ttl_ms)
+	if not data or data.chunks == 0 then return end
+	if any('shared') then
+		local others = tonumber(call('HGET', T .. 'shared', data.token) or 0)
+		if others > 1 then return call('HINCRBY', T .. 'shared', data.token, -1) end
+		if others == 1 then return call('HDEL', T .. 'shared', data.token) end
+	end
+	for i = 0, data.chunks - 1 do
+		if ttl_ms then
+			call('PEXPIRE', chunk_key(data.token, i), ttl_ms)
+		else
+			call('UNLINK', chunk_key(data.token, i))
+		end
+	end
+end
+
+-- Every trace of a request but the lists that pass over what has no record.
+local function erase(id, data)
+	call('DEL', record_key(id))
+	drop_chunks(data)
+	if any('keyed') then
+		local name = call('HGET', T .. 'keyed', id)
+		if name then
+			call('HDEL', T .. 'keyed', id)
+			local value = call('GET', name)
+			if value and split(value)[1] == id then call('DEL', name) end
+		end
+	end
 end
 
 -- Undelivered bytes that leave with a request in this state.
@@ -340,6 +493,7 @@ local function waiting_of(id, last, head, now, limits)
 		local reason = string.sub(last[3], 1, 1) == 's' and 'scheduled' or host.u > now and 'held' or 'backoff'
 		return reason, due, -1
 	end
+	if group_of(id) then return 'joined', 0, -1 end
 	if call('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end
 	if call('ZCARD', T .. q .. ':workers') == 0 then return 'no_worker', 0, -1 end
 	local room, till, reason = room_of(host, now, limits)

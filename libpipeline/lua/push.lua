@@ -1,29 +1,121 @@
 #!lua
 -- push: stores new requests and puts each into its lane. Idempotent by id.
 --
--- ARGV: queue max, then per request: id, first queue, priority, lane, delay ms, labels (tab between),
---   record text
--- Returns a number each: 1 stored (now or before), 0 refused: the backlog is full.
+-- ARGV: queue max, most of it for one owner, then per request: id, first queue, priority, lane,
+--   delay ms, labels (tab between), owner, key, record text
+-- key   "" or kind <tab> name <tab> hash <tab> window ms; kind i: Idempotency-Key, d: dedupeKey drop,
+--       j: join, l: latest. The hash is of what must be the same under one key.
+-- Returns one answer each: 1 stored (now or before) · 0 the backlog is full · 2 the owner's share of it
+--   is used up · 3 the key stands for another request's content · an id: that request has the key.
+local FIRST, STEP = 3, 9
 local now = now_ms()
-local room = tonumber(ARGV[1]) - tonumber(call('HGET', T .. 'c', 'live') or 0)
-local answers, groups, index, labelled = {}, { f = {}, d = {} }, {}, {}
-for i = 2, #ARGV, 7 do
-	local id, q, p, lane, delay_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
+local queue_max, share = tonumber(ARGV[1]), tonumber(ARGV[2])
+local live = tonumber(call('HGET', T .. 'c', 'live') or 0)
+local answers, groups, index, labelled, owners = {}, { f = {}, d = {} }, {}, {}, {}
+
+local function owned(owner)
+	if owners[owner] == nil then
+		owners[owner] = { tonumber(call('HGET', T .. 'c', 'live:' .. owner) or 0), 0 }
+	end
+	return owners[owner]
+end
+
+local function store(i)
+	if not call('SET', record_key(ARGV[i]), ARGV[i + 8], 'NX') then return false end
+	live = live + 1
+	index[#index + 1] = ARGV[i]
+	for label in string.gmatch(ARGV[i + 5], '[^\t]+') do
+		labelled[label] = labelled[label] or {}
+		table.insert(labelled[label], ARGV[i])
+	end
+	if ARGV[i + 6] ~= '' then owned(ARGV[i + 6])[2] = owned(ARGV[i + 6])[2] + 1 end
+	return true
+end
+
+local function start(i)
+	if not store(i) then return end
+	local delay_ms = tonumber(ARGV[i + 4])
+	if delay_ms > 0 then
+		delay(ARGV[i + 1], ARGV[i], now + delay_ms)
+	else
+		group(groups[ARGV[i + 1]], ARGV[i + 2], ARGV[i + 3], ARGV[i])
+	end
+end
+
+-- The first under a key: it is remembered for the window.
+local function lead(i, name, hash, window)
+	call('SET', name, ARGV[i] .. '\t' .. hash, 'PX', window)
+	put('keyed', ARGV[i], name)
+	start(i)
+	return 1
+end
+
+-- Waits for another request instead of standing in a lane.
+local function wait_for(i, name, group_id)
+	store(i)
+	put('keyed', ARGV[i], name)
+	put('joined', ARGV[i], group_id)
+end
+
+local function join(i, name, leader, last)
+	local id = ARGV[i]
+	local fetched = last[3] ~= 'q' and last[3] ~= 's' and fetched_of(leader)
+	if fetched then
+		if store(i) then
+			put('keyed', id, name)
+			take_over(id, fetched, now, groups.d)
+		end
+		return
+	end
+	local value = call('HGET', T .. 'leaders', leader)
+	local group_id = value and split(value)[1] or leader
+	if not value then put('leaders', leader, group_id .. '\t' .. name) end
+	wait_for(i, name, group_id)
+	call('RPUSH', T .. 'j:' .. group_id, id)
+end
+
+local function hold_latest(i, name, current)
+	local before = call('HGET', T .. 'after', current)
+	if before then supersede(split(before)[1], now) end
+	put('after', current, ARGV[i] .. '\t' .. name)
+	wait_for(i, name, current)
+end
+
+local function keyed(i)
+	local kind, key, hash, window = unpack(split(ARGV[i + 7]))
+	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 6] .. ':' .. key
+	local value = call('GET', name)
+	if not value then return lead(i, name, hash, window) end
+	local earlier, was = unpack(split(value))
+	local last = last_line(earlier)
+	if earlier == ARGV[i] then return 1 end
+	if not last then return lead(i, name, hash, window) end -- deleted meanwhile
+	if was ~= hash then return 3 end
+	local final = not queue_of(last[3])
+	if kind == 'i' or kind == 'd' then return earlier end
+	if kind == 'j' then
+		local failed = string.sub(last[3], 1, 1) == 'x' or string.sub(last[3], 1, 1) == 'c'
+		if failed then return lead(i, name, hash, window) end
+		join(i, name, earlier, last)
+	elseif final then
+		return lead(i, name, hash, window)
+	else
+		hold_latest(i, name, earlier)
+	end
+	return 1
+end
+
+for i = FIRST, #ARGV, STEP do
+	local owner = ARGV[i + 6]
 	local answer = 1
-	if room <= 0 then
-		answer = call('EXISTS', record_key(id))
-	elseif call('SET', record_key(id), ARGV[i + 6], 'NX') then
-		room = room - 1
-		index[#index + 1] = id
-		for label in string.gmatch(ARGV[i + 5], '[^\t]+') do
-			labelled[label] = labelled[label] or {}
-			table.insert(labelled[label], id)
-		end
-		if delay_ms > 0 then
-			delay(q, id, now + delay_ms)
-		else
-			group(groups[q], p, lane, id)
-		end
+	if live >= queue_max then
+		answer = call('EXISTS', record_key(ARGV[i]))
+	elseif owner ~= '' and owned(owner)[1] + owned(owner)[2] >= share and live > owned(owner)[1] + owned(owner)[2] then
+		answer = call('EXISTS', record_key(ARGV[i])) == 1 and 1 or 2
+	elseif ARGV[i + 7] ~= '' then
+		answer = keyed(i)
+	else
+		start(i)
 	end
 	answers[#answers + 1] = answer
 end
@@ -31,6 +123,7 @@ if #index > 0 then
 	index_add('i', now, index)
 	for label, ids in pairs(labelled) do index_add('n:' .. label, now, ids) end
 	count('live', #index)
+	for owner, seen in pairs(owners) do count('live:' .. owner, seen[2]) end
 	enqueue('f', groups.f)
 	enqueue('d', groups.d)
 end

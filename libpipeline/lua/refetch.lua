@@ -12,11 +12,9 @@ if owner ~= '' and head[6] ~= owner then return { 'NONE', '' } end
 if queue_of(last[3]) then return { 'BUSY', '' } end
 if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then return { 'FULL', '' } end
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
-local data = data_of(call('GET', record_key(id)))
-if data and data.chunks > 0 then
-	for i = 0, data.chunks - 1 do call('PEXPIRE', chunk_key(data.token, i), ARGV[5]) end
-end
+drop_chunks(data_of(call('GET', record_key(id))), ARGV[5])
 count('live', 1)
+if head[6] ~= '' then count('live:' .. head[6], 1) end
 append_event(id, last, now,
 	{ state = head[3] == 'd' and 'f' or 'q', fetches = 0, deliveries = 0, refetch = last[6] + 1 }, who,
 	'refetch', 'f')

@@ -42,8 +42,42 @@ local function next_due()
 	return least and math.max(0, least - now) or -1
 end
 
+-- Serves followers whose leader's fetch is over, a few a call: each gets the data and goes on to its
+-- delivery, or learns of the failure (its worker then settles it so).
+local FAN_MAX = 64
+local function fan()
+	local first = q == 'f' and call('LINDEX', T .. 'fan', 0)
+	if not first then return end
+	local group_id, leader = unpack(split(first))
+	local fetched, last = fetched_of(leader), last_line(leader)
+	local onward, again = {}, {}
+	local followers = call('LPOP', T .. 'j:' .. group_id, FAN_MAX) or {}
+	for _, id in ipairs(followers) do
+		if call('HGET', T .. 'joined', id) == group_id then
+			call('HDEL', T .. 'joined', id)
+			local own, head = last_line(id), head_line(id)
+			if own and fetched then
+				take_over(id, fetched, now, onward)
+			elseif own then
+				if last and string.sub(last[3], 1, 1) == 'x' then
+					append_event(id, own, now, {}, 'qw', 'join_failed', 'f', last[13], last[14])
+				end
+				group(again, head[2], head[4], id)
+			end
+		end
+	end
+	if #followers < FAN_MAX then
+		call('LPOP', T .. 'fan')
+	else
+		ring('f')
+	end
+	enqueue('d', onward)
+	enqueue('f', again)
+end
+
 promote()
 wake()
+fan()
 if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then
 	return { 'FULL', next_due() }
 end

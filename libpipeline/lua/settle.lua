@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- settle: takes requests out of the worker's held set and carries out their verdicts.
 --
--- ARGV: queue, worker, host concurrency, cold ms, breaker ms, then per request: id, verdict,
---   outcome, hold ms, delay ms, deliver lane, data bytes, chunk token, chunks, text
+-- ARGV: queue, worker, host concurrency, cold ms, breaker ms, how many failure callbacks, these (failed
+--   id, own id, priority, lane, record text), then per request: id, verdict, outcome, hold ms,
+--   delay ms, deliver lane, data bytes, chunk token, chunks, owner, text
 -- verdict  D done · R retry after delay ms · F failed · B back to its lane's head · X let go of
 --          (what was written while it was held stands: cancelled, paused)
 -- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
@@ -11,7 +12,7 @@
 local q, worker = ARGV[1], ARGV[2]
 local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local breaker_ms = tonumber(ARGV[5])
-local STEP, FIRST = 10, 6
+local STEP, FIRST = 11, 7 + 5 * tonumber(ARGV[6])
 local now = now_ms()
 
 local ids = {}
@@ -19,8 +20,8 @@ for i = FIRST, #ARGV, STEP do ids[#ids + 1] = ARGV[i] end
 local holds = is_member(q, worker) and call('HMGET', held_key(worker), unpack(ids)) or {}
 
 local answers, gone, hosts = {}, {}, {}
-local onward, back, finished = {}, {}, {}
-local live, bytes, dead = 0, 0, {}
+local onward, back, ended = {}, {}, {}
+local bytes, dead = 0, {}
 
 local function host_for(lane)
 	local host = hosts[lane]
@@ -52,7 +53,7 @@ local function commit(token, chunks)
 	return true
 end
 
-local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, text)
+local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, text)
 	local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
 	local host = host_for(lane)
 	host.n = host.n + 1
@@ -75,16 +76,34 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	if verdict == 'D' and q == 'f' then
 		bytes = bytes + size
 		if not paused then group(onward, p, deliver_lane, id) end
+		leader_done(id)
 	elseif verdict == 'R' then
 		if not paused then delay(q, id, now + delay_ms) end
 	elseif verdict == 'B' then
 		if not paused then group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
-		finished[#finished + 1] = id
-		if verdict == 'F' then dead[#dead + 1] = id end
-		live = live - 1
+		ended[#ended + 1] = { id, owner }
+		if verdict == 'F' then
+			dead[#dead + 1] = id
+			if q == 'f' then leader_done(id) end
+		end
 		if q == 'd' then bytes = bytes - size end
 	end
+end
+
+-- A failure callback is a request of its own, stored with the failure it tells about.
+local function tell_failures()
+	local failed, told = {}, {}
+	for _, id in ipairs(dead) do failed[id] = true end
+	for i = 7, FIRST - 1, 5 do
+		if failed[ARGV[i]] and call('SET', record_key(ARGV[i + 1]), ARGV[i + 4], 'NX') then
+			told[#told + 1] = ARGV[i + 1]
+			group(onward, ARGV[i + 2], ARGV[i + 3], ARGV[i + 1])
+		end
+	end
+	if #told == 0 then return end
+	index_add('i', now, told)
+	count('live', #told)
 end
 
 for k, id in ipairs(ids) do
@@ -94,15 +113,15 @@ for k, id in ipairs(ids) do
 	if hold then
 		gone[#gone + 1] = id
 		carry_out(id, hold, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]),
-			ARGV[at + 5], tonumber(ARGV[at + 6]), ARGV[at + 7], tonumber(ARGV[at + 8]), ARGV[at + 9])
+			ARGV[at + 5], tonumber(ARGV[at + 6]), ARGV[at + 7], tonumber(ARGV[at + 8]), ARGV[at + 9],
+			ARGV[at + 10])
 	end
 end
 
 if #gone > 0 then
 	call('HDEL', held_key(worker), unpack(gone))
-	count('live', live)
 	count('bytes', bytes)
-	if #finished > 0 then call('RPUSH', T .. 'finished', unpack(finished)) end
+	finish_all(ended)
 	if #dead > 0 then
 		index_add('x', now, dead)
 		count('dead', #dead)
@@ -134,6 +153,7 @@ if #gone > 0 then
 		save_host(q, lane, host.n, host.t, unpack(changes))
 		if host.w > 0 then offer_waiting(q, lane) end
 	end
+	tell_failures()
 	enqueue('d', onward)
 	enqueue(q, back, 'LPUSH')
 end

@@ -1,6 +1,7 @@
 /*
  * The api's verbs: push, find, and reading what was fetched.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@
 #include "pipeline/text.h"
 #include "queue_private.h"
 
-#define PUSH_FIELDS 7
+#define PUSH_HEAD   2
+#define PUSH_FIELDS 9
 
 struct push_call {
 	pl_push_cb cb;
@@ -16,10 +18,22 @@ struct push_call {
 	size_t count;
 };
 
+static struct pl_push_answer push_answer(const redisReply *reply)
+{
+	static const enum pl_pushed words[] = { PL_PUSHED_FULL, PL_PUSHED, PL_PUSHED_SHARE,
+		PL_PUSHED_CONFLICT };
+	if (reply_is_text(reply))
+		return (struct pl_push_answer) { PL_PUSHED_EARLIER, reply->str };
+	if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0 &&
+		reply->integer < (long long)(sizeof words / sizeof *words))
+		return (struct pl_push_answer) { words[reply->integer], NULL };
+	return (struct pl_push_answer) { PL_PUSHED_FULL, NULL };
+}
+
 static void on_push(void *arg, enum pl_err err, const redisReply *reply)
 {
 	struct push_call *call = arg;
-	bool stored[PL_PUSH_MAX] = { false };
+	struct pl_push_answer answers[PL_PUSH_MAX];
 	const char *why;
 	err = reply_error(err, reply, &why);
 	if (err == PL_OK && !reply_is_array(reply, call->count)) {
@@ -27,22 +41,44 @@ static void on_push(void *arg, enum pl_err err, const redisReply *reply)
 		why = "an answer of another form than ours";
 	}
 	for (size_t i = 0; err == PL_OK && i < call->count; i++)
-		stored[i] = reply->element[i]->type == REDIS_REPLY_INTEGER &&
-			    reply->element[i]->integer == 1;
-	call->cb(call->arg, err, stored, why);
+		answers[i] = push_answer(reply->element[i]);
+	call->cb(call->arg, err, answers, why);
 	free(call);
 }
 
+#define KEY_TEXT_MAX (PL_KEY_MAX + 128)
+
+static void args_key(struct args *args, struct pl_buf *keys, const struct pl_push *item)
+{
+	if (item->key_kind == PL_KEY_NONE) {
+		args_text(args, "");
+		return;
+	}
+	size_t before = keys->len;
+	enum pl_err err = pl_buf_format(keys, "%c\t%s\t%s\t%" PRIu64, (char)item->key_kind,
+		item->key, item->key_hash, item->key_window_ms);
+	PL_ASSERT(err == PL_OK); /* its room was reserved */
+	args_bytes(args, keys->data + before, keys->len - before);
+}
+
 void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t count,
-	uint64_t queue_max, pl_push_cb cb, void *arg)
+	uint64_t queue_max, uint64_t share, pl_push_cb cb, void *arg)
 {
 	PL_ASSERT(count > 0 && count <= PL_PUSH_MAX);
 	static const char priorities[] = "hdl";
 	struct push_call *call = pl_alloc(sizeof *call);
-	*call = (struct push_call) { cb, arg, count };
+	*call = (struct push_call) { .cb = cb, .arg = arg, .count = count };
+	struct pl_buf keys;
+	pl_buf_init(&keys, count * KEY_TEXT_MAX);
+	size_t keyed = 0;
+	for (size_t i = 0; i < count; i++)
+		keyed += items[i].key_kind != PL_KEY_NONE;
+	if (keyed > 0 && pl_buf_reserve(&keys, keyed * KEY_TEXT_MAX) == NULL)
+		PL_ASSERT(false); /* its ceiling is count times as much */
 	struct args args;
-	args_begin(&args, 1 + count * PUSH_FIELDS);
+	args_begin(&args, PUSH_HEAD + count * PUSH_FIELDS);
 	args_number(&args, queue_max);
+	args_number(&args, share);
 	for (size_t i = 0; i < count; i++) {
 		args_text(&args, items[i].id);
 		args_text(&args, stage_letter(items[i].stage));
@@ -50,9 +86,12 @@ void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t c
 		args_text(&args, items[i].lane);
 		args_number(&args, items[i].delay_ms);
 		args_text(&args, items[i].labels);
+		args_text(&args, items[i].owner);
+		args_key(&args, &keys, &items[i]);
 		args_bytes(&args, items[i].text, items[i].text_len);
 	}
 	args_eval(&args, queue, PUSH, on_push, call);
+	pl_buf_fini(&keys);
 }
 
 struct find_call {

@@ -8,7 +8,9 @@
 #include "pipeline/mem.h"
 #include "queue_private.h"
 
-#define SETTLE_FIELDS 10
+#define SETTLE_HEAD    6
+#define SETTLE_FIELDS  11
+#define FAILURE_FIELDS 5
 
 struct done_call {
 	pl_done_cb cb;
@@ -208,32 +210,53 @@ static void on_settle(void *arg, enum pl_err err, const redisReply *reply)
 	free(call);
 }
 
+static void args_failure(struct args *args, const struct pl_settle *item)
+{
+	static const char priorities[] = "hdl";
+	args_text(args, item->id);
+	args_text(args, item->failure->id);
+	args_letter(args, priorities[item->failure->priority]);
+	args_text(args, item->failure->lane);
+	args_bytes(args, item->failure->text, item->failure->text_len);
+}
+
+static void args_settle(struct args *args, const struct pl_settle *item)
+{
+	args_text(args, item->id);
+	args_letter(args, (char)item->verdict);
+	args_letter(args, (char)item->outcome);
+	args_number(args, item->hold_ms);
+	args_number(args, item->delay_ms);
+	args_text(args, item->deliver_lane);
+	args_number(args, item->data_bytes);
+	args_text(args, item->token);
+	args_number(args, item->chunks);
+	args_text(args, item->owner);
+	args_bytes(args, item->text, item->text_len);
+}
+
 void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg)
 {
 	PL_ASSERT(count > 0 && count <= PL_SETTLE_MAX);
 	struct settle_call *call = pl_alloc(sizeof *call);
 	*call = (struct settle_call) { cb, arg, count };
+	size_t failures = 0;
+	for (size_t i = 0; i < count; i++)
+		failures += items[i].failure != NULL;
 	struct args args;
-	args_begin(&args, 5 + count * SETTLE_FIELDS);
+	args_begin(&args, SETTLE_HEAD + failures * FAILURE_FIELDS + count * SETTLE_FIELDS);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
 	args_number(&args, queue->options.host_concurrency);
 	args_number(&args, PL_COLD_MS);
 	args_number(&args, queue->options.breaker_ms);
-	for (size_t i = 0; i < count; i++) {
-		const struct pl_settle *item = &items[i];
-		args_text(&args, item->id);
-		args_letter(&args, (char)item->verdict);
-		args_letter(&args, (char)item->outcome);
-		args_number(&args, item->hold_ms);
-		args_number(&args, item->delay_ms);
-		args_text(&args, item->deliver_lane);
-		args_number(&args, item->data_bytes);
-		args_text(&args, item->token);
-		args_number(&args, item->chunks);
-		args_bytes(&args, item->text, item->text_len);
-	}
+	args_number(&args, failures);
+	for (size_t i = 0; i < count; i++)
+		if (items[i].failure != NULL)
+			args_failure(&args, &items[i]);
+	for (size_t i = 0; i < count; i++)
+		args_settle(&args, &items[i]);
 	args_eval(&args, queue, SETTLE, on_settle, call);
 }
 

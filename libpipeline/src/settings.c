@@ -94,6 +94,11 @@ static void value_given(struct reading *reading, struct setting_value *value, co
 	value->given = true;
 	if (setting_is_text(row) && *text == '\0')
 		return;
+	const char *why;
+	if (row->fits != NULL && !row->fits(text, &why)) {
+		complain(reading, "%s: %s.", row->name, why);
+		return;
+	}
 	if (setting_set(value, text) == PL_OK)
 		return;
 	char *shown = setting_quoted(text), *may_be = setting_allowed(row, true);

@@ -1,12 +1,55 @@
 #include "pipeline/settings.h"
 
+#include <string.h>
+
+#include "pipeline/netpolicy.h"
+#include "redis_url.h"
+
 #define SECOND_MS 1000ull
 #define HOUR_MS   (60 * 60 * SECOND_MS)
 #define MIB       (1024ull * 1024)
 
+static bool fits_redis_url(const char *text, const char **why)
+{
+	struct pl_redis_url url;
+	if (pl_redis_url_parse(text, &url, why) != PL_OK)
+		return false;
+	pl_redis_url_fini(&url);
+	return true;
+}
+
+static bool fits_policy(const struct pl_netpolicy_options *options, const char **why)
+{
+	struct pl_netpolicy *policy;
+	if (pl_netpolicy_new(options, &policy, why) != PL_OK) {
+		const char *sentence =
+			strstr(*why, ": "); /* behind the name, which is told anyway */
+		*why = sentence != NULL ? sentence + 2 : *why;
+		return false;
+	}
+	pl_netpolicy_free(policy);
+	return true;
+}
+
+static bool fits_allowed_networks(const char *text, const char **why)
+{
+	return fits_policy(&(struct pl_netpolicy_options) { .allow_networks = text }, why);
+}
+
+static bool fits_denied_networks(const char *text, const char **why)
+{
+	return fits_policy(&(struct pl_netpolicy_options) { .deny_networks = text }, why);
+}
+
+static bool fits_hosts(const char *text, const char **why)
+{
+	return fits_policy(&(struct pl_netpolicy_options) { .allow_hosts = text }, why);
+}
+
 const struct pl_setting pl_settings_shared[] = {
 	{ .name = "REDIS_URL",
 		.type = PL_SETTING_TEXT,
+		.fits = fits_redis_url,
 		.fallback = "redis://127.0.0.1:6379/0",
 		.help = "Where Redis is: redis://, rediss:// or unix:, user and password "
 			"included." },
@@ -44,13 +87,16 @@ const struct pl_setting pl_settings_shared[] = {
 		.help = "How long a service that was told to end may finish what runs." },
 	{ .name = "ALLOW_NETWORKS",
 		.type = PL_SETTING_TEXT,
+		.fits = fits_allowed_networks,
 		.help = "Private networks that providers and callbacks may be in, such as "
 			"10.0.0.0/8,::1." },
 	{ .name = "DENY_NETWORKS",
 		.type = PL_SETTING_TEXT,
+		.fits = fits_denied_networks,
 		.help = "Networks that are never reached, whatever else is allowed." },
 	{ .name = "ALLOW_HOSTS",
 		.type = PL_SETTING_TEXT,
+		.fits = fits_hosts,
 		.help = "Names of hosts that are allowed in whatever network they are." },
 	{ .name = "LOG_LEVEL",
 		.type = PL_SETTING_CHOICE,

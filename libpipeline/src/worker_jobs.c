@@ -22,6 +22,7 @@ struct pl_job_outcome {
 	char token[PL_WORKER_NAME_SIZE];
 	unsigned chunks;
 	struct pl_buf text;
+	struct pl_failure_text *failure; /* NULL: nobody is told */
 };
 
 static void list_add(struct job_list *list, struct pl_job *job)
@@ -40,6 +41,7 @@ static void job_free(struct pl_job *job)
 {
 	if (job->outcome != NULL) {
 		pl_buf_fini(&job->outcome->text);
+		failure_free(job->outcome->failure);
 		free(job->outcome);
 	}
 	pl_record_free(job->record);
@@ -128,7 +130,7 @@ static void write_event(
 	const struct pl_work *work = job->worker->work;
 	const struct pl_event *last = job->record->last;
 	uint64_t now = pl_clock_wall_ms();
-	bool counts = verdict->fault != PL_FAULT_EXPIRED;
+	bool counts = !verdict->no_attempt;
 	struct pl_event event = {
 		.n = last->n + 1,
 		.time_ms = now,
@@ -158,6 +160,14 @@ static void write_event(
 	}
 	enum pl_err err = pl_event_encode(&event, job->record->created_ms, &outcome->text);
 	PL_ASSERT(err == PL_OK); /* TEXT_MAX covers the longest */
+	if (outcome->verdict == PL_SETTLE_FAIL &&
+		job->record->request.failure_callback_url != NULL) {
+		outcome->failure = pl_calloc(1, sizeof *outcome->failure);
+		if (!failure_compose(job, &event, outcome->failure)) {
+			free(outcome->failure);
+			outcome->failure = NULL;
+		}
+	}
 	tell(job, &event);
 	worker_count_event(job->worker, outcome->verdict, &event);
 }
@@ -281,6 +291,8 @@ void jobs_settle(struct pl_worker *worker)
 			.data_bytes = outcome->data_bytes,
 			.token = outcome->token,
 			.chunks = outcome->chunks,
+			.owner = job->record != NULL ? job->record->request.owner : "",
+			.failure = outcome->failure != NULL ? &outcome->failure->push : NULL,
 			.text = outcome->text.len > 0 ? outcome->text.data : "",
 			.text_len = outcome->text.len,
 		};
@@ -314,6 +326,31 @@ static bool is_for_us(const struct pl_job *job)
 		       : state == PL_STATE_QUEUED || state == PL_STATE_SCHEDULED;
 }
 
+/* What ends a job before it has begun; none of it is an attempt. */
+static bool is_over(const struct pl_job *job, struct pl_verdict *out)
+{
+	const struct pl_event *last = job->record->last;
+	uint64_t end = expires_ms(job);
+	*out = (struct pl_verdict) {
+		.kind = PL_VERDICT_FAIL, .outcome = PL_OUTCOME_NONE, .no_attempt = true
+	};
+	if (!worker_lease_holds(job->worker) || job->worker->draining) {
+		out->kind = PL_VERDICT_BACK;
+		return true;
+	}
+	if (end > 0 && job->started_ms >= end) {
+		out->fault = PL_FAULT_EXPIRED;
+		out->message = "its time had passed (expiresAfter)";
+		return true;
+	}
+	if (strcmp(last->name, "join_failed") == 0) { /* the one fetch for all has failed */
+		out->fault = last->fault;
+		out->message = last->message;
+		return true;
+	}
+	return false;
+}
+
 static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 {
 	struct pl_job *job = pl_calloc(1, sizeof *job);
@@ -333,17 +370,11 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 	job->started_ms = pl_clock_wall_ms();
 	job->started_mono_ms = pl_clock_mono_ms();
 	job->attempt = job->record->last->attempts[worker->work->stage] + 1;
-	uint64_t end = expires_ms(job);
-	if (!worker_lease_holds(worker) || worker->draining) {
-		pl_job_settle(job, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
-	} else if (end > 0 && job->started_ms >= end) {
-		pl_job_settle(job, &(struct pl_verdict) { .kind = PL_VERDICT_FAIL,
-					   .outcome = PL_OUTCOME_NONE,
-					   .fault = PL_FAULT_EXPIRED,
-					   .message = "its time had passed (expiresAfter)" });
-	} else {
+	struct pl_verdict verdict;
+	if (is_over(job, &verdict))
+		pl_job_settle(job, &verdict);
+	else
 		worker->work->begin(worker->stage_state, job);
-	}
 }
 
 static void on_due(uv_timer_t *timer)

@@ -3,6 +3,7 @@
  *
  *   worker.c         the object: connect, join, beat, drain, close
  *   worker_jobs.c    reserve, begin, verdict -> event line, settle
+ *   worker_failure.c failure callbacks
  *   worker_memory.c  the line for body memory
  *   worker_metrics.c what is counted; worker_server.c tells it
  */
@@ -68,6 +69,17 @@ struct pl_worker {
 	uv_check_t after_poll;
 	unsigned open_handles;
 };
+
+struct pl_failure_text { /* a failure callback on its way to settle */
+	char id[PL_UUID_SIZE];
+	char lane[PL_LANE_MAX];
+	struct pl_buf text;
+	struct pl_failure push; /* borrows from the others */
+};
+/* Composes the failure callback of a job that failed so; false when nobody wants to be told. */
+bool failure_compose(
+	const struct pl_job *job, const struct pl_event *failed, struct pl_failure_text *out);
+void failure_free(struct pl_failure_text *failure);
 
 bool worker_lease_holds(const struct pl_worker *worker);
 /* The lease is gone: everything held is somebody else's now. */

@@ -36,5 +36,11 @@ const struct pl_setting api_settings[] = {
 		.min = 1,
 		.max = QUEUE_CEILING,
 		.help = "Requests under way at most; above it none is accepted." },
+	{ .name = "DEDUPE_WINDOW",
+		.type = PL_SETTING_DURATION,
+		.fallback = "5m",
+		.min = 1,
+		.max = PL_DELAY_MAX_MS,
+		.help = "How long a dedupeKey stands where the request says nothing else." },
 	{ .name = NULL },
 };

@@ -6,6 +6,7 @@
  */
 #include "store.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,16 @@
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/queue.h"
+#include "pipeline/text.h"
 
-#define PUSHES_UNDERWAY_MAX 2
-#define MEMORY_CHECK_MS     1000 /* INFO memory at most so often, and only while there are pushes */
-#define MEMORY_PERCENT_MAX  75   /* of maxmemory: above it nothing is accepted */
-#define WHY_SIZE            200
-#define LABELS_SIZE         (PL_LABELS_MAX * (PL_LABEL_SIZE_MAX + 1) + 1)
-#define PUSH_TEXT_MAX       (PL_REQUEST_BODY_MAX + 64 * 1024)
+#define PUSHES_UNDERWAY_MAX   2
+#define MEMORY_CHECK_MS       1000 /* INFO memory at most so often, and only while there are pushes */
+#define MEMORY_PERCENT_MAX    75   /* of maxmemory: above it nothing is accepted */
+#define WHY_SIZE              200
+#define KEY_HASH_SIZE         33 /* 128 bits of SHA-256, in hex: no accident makes two the same */
+#define IDEMPOTENCY_WINDOW_MS (24ull * 60 * 60 * 1000)
+#define LABELS_SIZE           (PL_LABELS_MAX * (PL_LABEL_SIZE_MAX + 1) + 1)
+#define PUSH_TEXT_MAX         (PL_REQUEST_BODY_MAX + 64 * 1024)
 
 struct wait { /* one handler's call; lives on its stack */
 	struct wait *prev, *next;
@@ -30,9 +34,12 @@ struct wait { /* one handler's call; lives on its stack */
 	void (*begin)(struct wait *wait); /* on the loop */
 	uv_sem_t done;
 	enum pl_err err;
-	char why[WHY_SIZE];
+	char why[sizeof(((struct store_pushed *)0)->why)];
 	union {
-		struct pl_push push;
+		struct {
+			struct pl_push item;
+			struct store_pushed *out;
+		} push;
 		struct {
 			const char *token;
 			unsigned number;
@@ -57,7 +64,7 @@ struct store {
 	uv_async_t wake;
 	struct pl_queue *queue;
 	bool relaxed;
-	uint64_t queue_max, time_scale;
+	uint64_t queue_max, time_scale, dedupe_window_ms;
 
 	/* The loop's own. */
 	struct wait *pushes; /* gathered, not sent */
@@ -135,7 +142,17 @@ bool store_is_ready(struct store *store, char *why, size_t size)
 
 static void flush(struct store *store);
 
-static void on_pushed(void *arg, enum pl_err err, const bool *stored, const char *why)
+static void finish_push(struct wait *wait, const struct pl_push_answer *answer)
+{
+	struct store_pushed *out = wait->as.push.out;
+	out->word = answer->word;
+	if (answer->word == PL_PUSHED_EARLIER)
+		snprintf(out->id, sizeof out->id, "%s", answer->id);
+	finish(wait, PL_OK, "");
+}
+
+static void on_pushed(
+	void *arg, enum pl_err err, const struct pl_push_answer *answers, const char *why)
 {
 	struct batch *batch = arg;
 	struct store *store = batch->store;
@@ -143,10 +160,8 @@ static void on_pushed(void *arg, enum pl_err err, const bool *stored, const char
 	for (size_t i = 0; i < batch->count; i++) {
 		if (err != PL_OK)
 			finish(batch->waits[i], err, why);
-		else if (!stored[i])
-			finish(batch->waits[i], PL_ELIMIT, "the backlog is full");
 		else
-			finish(batch->waits[i], PL_OK, "");
+			finish_push(batch->waits[i], &answers[i]);
 	}
 	free(batch);
 	flush(store);
@@ -193,11 +208,12 @@ static void flush(struct store *store)
 	struct wait *wait;
 	while ((wait = store->pushes) != NULL && batch->count < PL_PUSH_MAX) {
 		DL_DELETE(store->pushes, wait);
-		items[batch->count] = wait->as.push;
+		items[batch->count] = wait->as.push.item;
 		batch->waits[batch->count++] = wait;
 	}
 	store->pushes_underway++;
-	pl_queue_push(store->queue, items, batch->count, store->queue_max, on_pushed, batch);
+	pl_queue_push(store->queue, items, batch->count, store->queue_max, store->queue_max / 2,
+		on_pushed, batch);
 }
 
 static void begin_push(struct wait *wait)
@@ -236,6 +252,16 @@ static enum pl_err first_text(
 	return err;
 }
 
+struct part {
+	const char *bytes;
+	size_t len;
+};
+
+static struct part text_part(const char *text)
+{
+	return (struct part) { text, strlen(text) };
+}
+
 static void join_labels(const struct pl_request *request, char out[LABELS_SIZE])
 {
 	size_t at = 0;
@@ -245,18 +271,76 @@ static void join_labels(const struct pl_request *request, char out[LABELS_SIZE])
 	out[at] = '\0';
 }
 
-enum pl_err store_push(
-	struct store *store, const struct pl_request *request, char *why, size_t size)
+/* SHA-256 over parts, each with its length before it, in hex. */
+static void hash_parts(const struct part *parts, size_t count, char out[KEY_HASH_SIZE])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+	for (size_t i = 0; ok && i < count; i++)
+		ok = EVP_DigestUpdate(context, &parts[i].len, sizeof parts[i].len) == 1 &&
+		     EVP_DigestUpdate(context, parts[i].bytes, parts[i].len) == 1;
+	ok = ok && EVP_DigestFinal_ex(context, digest, &len) == 1;
+	PL_ASSERT(ok);
+	EVP_MD_CTX_free(context);
+	pl_hex(digest, (KEY_HASH_SIZE - 1) / 2, out);
+}
+
+/* What must be the same under one dedupeKey: provider, method, headers and body of the fetch. */
+static void hash_fetch(const struct pl_request *request, char out[KEY_HASH_SIZE])
+{
+	const struct pl_stage_options *fetch = &request->stage[PL_STAGE_FETCH];
+	struct part parts[3 + 2 * PL_REQUEST_HEADERS_MAX];
+	size_t count = 0;
+	parts[count++] = text_part(request->provider);
+	parts[count++] = text_part(fetch->method != NULL ? fetch->method : "GET");
+	parts[count++] = (struct part) { fetch->body != NULL ? fetch->body : "", fetch->body_len };
+	for (size_t i = 0; i < fetch->headers_count; i++) {
+		parts[count++] = text_part(fetch->headers[i].name);
+		parts[count++] = text_part(fetch->headers[i].value);
+	}
+	hash_parts(parts, count, out);
+}
+
+static void set_key(const struct store *store, struct pl_push *push,
+	const struct pl_request *request, const char *idempotency_key, const struct part *body,
+	char hash[KEY_HASH_SIZE])
+{
+	static const enum pl_key_kind kinds[] = { PL_KEY_DROP, PL_KEY_JOIN, PL_KEY_LATEST };
+	uint64_t window = IDEMPOTENCY_WINDOW_MS;
+	if (idempotency_key != NULL) {
+		hash_parts(body, 1, hash);
+		push->key_kind = PL_KEY_IDEMPOTENCY;
+		push->key = idempotency_key;
+	} else if (request->dedupe_key != NULL) {
+		hash_fetch(request, hash);
+		push->key_kind = kinds[request->dedupe_mode];
+		push->key = request->dedupe_key;
+		window = request->dedupe_window_ms > 0 ? request->dedupe_window_ms
+						       : store->dedupe_window_ms;
+	} else {
+		return;
+	}
+	push->key_hash = hash;
+	push->key_window_ms = (window + store->time_scale - 1) / store->time_scale;
+}
+
+enum pl_err store_push(struct store *store, const struct pl_request *request,
+	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out)
 {
 	uint64_t now = pl_clock_wall_ms(), delay_ms = delay_of(store, request, now);
 	struct pl_buf text;
 	pl_buf_init(&text, PUSH_TEXT_MAX);
 	enum pl_err err = first_text(request, now, delay_ms, &text);
 	PL_ASSERT(err == PL_OK); /* a request's parts have smaller ceilings together */
-	char labels[LABELS_SIZE];
+	char labels[LABELS_SIZE], hash[KEY_HASH_SIZE];
 	join_labels(request, labels);
+	*out = (struct store_pushed) { .word = PL_PUSHED };
+	memcpy(out->id, request->id, sizeof out->id);
 	struct wait wait = { .begin = begin_push };
-	wait.as.push = (struct pl_push) {
+	wait.as.push.out = out;
+	wait.as.push.item = (struct pl_push) {
 		.id = request->id,
 		.stage = request->starts_in,
 		.priority = request->priority,
@@ -264,13 +348,15 @@ enum pl_err store_push(
 							     : request->deliver_lane,
 		.delay_ms = delay_ms,
 		.labels = labels,
+		.owner = request->owner != NULL ? request->owner : "",
 		.text = text.data,
 		.text_len = text.len,
 	};
+	const struct part whole = { body, body_len };
+	set_key(store, &wait.as.push.item, request, idempotency_key, &whole, hash);
 	err = call(store, &wait);
 	pl_buf_fini(&text);
-	if (why != NULL)
-		snprintf(why, size, "%s", wait.why);
+	snprintf(out->why, sizeof out->why, "%s", wait.why);
 	return err;
 }
 
@@ -444,6 +530,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 	store->relaxed = strcmp(pl_settings_text(settings, "DURABILITY"), "relaxed") == 0;
 	store->queue_max = pl_settings_number(settings, "QUEUE_MAX");
 	store->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	store->dedupe_window_ms = pl_settings_number(settings, "DEDUPE_WINDOW");
 	snprintf(store->why, sizeof store->why, "not connected to Redis yet");
 	if (uv_loop_init(&store->loop) != 0 || uv_mutex_init(&store->lock) != 0 ||
 		uv_async_init(&store->loop, &store->wake, on_wake) != 0) {

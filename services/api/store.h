@@ -9,6 +9,7 @@
 #ifndef API_STORE_H
 #define API_STORE_H
 
+#include "pipeline/queue.h"
 #include "pipeline/record.h"
 #include "pipeline/settings.h"
 
@@ -38,11 +39,16 @@ void store_free(struct store *store);
  * is not durable it is ready, and why says so all the same. */
 bool store_is_ready(struct store *store, char *why, size_t size);
 
-/* Stores and enqueues. request->id is set by the caller (pl_uuid_new). PL_OK: on disk. PL_ELIMIT:
- * the backlog is full (QUEUE_MAX) or Redis is (75 % of maxmemory). why (may be NULL): a sentence.
- */
-PL_MUST_CHECK enum pl_err store_push(
-	struct store *store, const struct pl_request *request, char *why, size_t size);
+struct store_pushed {
+	enum pl_pushed word;
+	char id[PL_UUID_SIZE]; /* the request's own, or the one that has its key */
+	char why[200];         /* a sentence on a failure, else "" */
+};
+/* Stores and enqueues. request->id is set by the caller (pl_uuid_new). idempotency_key (or NULL)
+ * and body, for its hash, come from the call; a dedupeKey from the request. PL_OK: out->word says
+ * what came of it; PL_PUSHED is on disk. PL_ELIMIT: Redis is above its share of memory. */
+PL_MUST_CHECK enum pl_err store_push(struct store *store, const struct pl_request *request,
+	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out);
 
 PL_MUST_CHECK enum pl_err store_find(struct store *store, const char *id, struct store_found *out);
 void store_found_fini(struct store_found *found);

@@ -131,7 +131,8 @@ static size_t own_headers(struct delivery *delivery, struct pl_http_header *out)
 	out[count++] = (struct pl_http_header) { "webhook-id", delivery->id };
 	out[count++] = (struct pl_http_header) { "webhook-timestamp", delivery->timestamp };
 	out[count++] = (struct pl_http_header) { "webhook-attempt", delivery->attempt };
-	out[count++] = (struct pl_http_header) { "fetchback-status", delivery->status };
+	if (record->data.status > 0)
+		out[count++] = (struct pl_http_header) { "fetchback-status", delivery->status };
 	if (record->data.content_type != NULL && record->data.content_type[0] != '\0')
 		out[count++] = (struct pl_http_header) { "fetchback-content-type",
 			record->data.content_type };

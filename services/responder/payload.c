@@ -50,6 +50,8 @@ static enum pl_err add_data(const struct pl_data *data, const char *bytes, struc
 
 enum pl_err payload_compose(const struct pl_record *record, const char *bytes, struct pl_buf *out)
 {
+	if (record->request.parent != NULL) /* a failure callback: its data is the whole body */
+		return pl_buf_add(out, bytes, (size_t)record->data.bytes);
 	enum pl_err err = begin(record, out);
 	if (err == PL_OK)
 		err = add_data(&record->data, bytes, out);

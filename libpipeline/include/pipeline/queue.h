@@ -78,6 +78,13 @@ typedef void (*pl_done_cb)(void *arg, enum pl_err err, const char *why);
 
 /* --- the api's verbs --- */
 
+enum pl_key_kind { /* what a key that stands already means */
+	PL_KEY_NONE = 0,
+	PL_KEY_IDEMPOTENCY = 'i', /* Idempotency-Key: the earlier id */
+	PL_KEY_DROP = 'd',        /* dedupeKey: the earlier id */
+	PL_KEY_JOIN = 'j',        /* own id, one fetch for all */
+	PL_KEY_LATEST = 'l',      /* own id, held until the current one is final */
+};
 struct pl_push {
 	const char *id;
 	enum pl_stage stage; /* where it starts */
@@ -85,13 +92,30 @@ struct pl_push {
 	const char *lane;
 	uint64_t delay_ms;  /* 0: at once */
 	const char *labels; /* with tabs between, "" for none */
-	const char *text;   /* head line and first event */
+	const char *owner;  /* "" without keys */
+	enum pl_key_kind key_kind;
+	const char *key, *key_hash; /* without tabs; the hash is of what must be the same */
+	uint64_t key_window_ms;
+	const char *text; /* head line and first event */
 	size_t text_len;
 };
-/* stored[i]: on disk (now or before); false: the backlog is full. why: Redis' word on a failure. */
-typedef void (*pl_push_cb)(void *arg, enum pl_err err, const bool *stored, const char *why);
+enum pl_pushed {
+	PL_PUSHED,          /* on disk, now or before */
+	PL_PUSHED_FULL,     /* the backlog is full */
+	PL_PUSHED_SHARE,    /* the owner's share of it is used up, and others wait */
+	PL_PUSHED_EARLIER,  /* the key stands: id says for which request */
+	PL_PUSHED_CONFLICT, /* the key stands for other content */
+};
+struct pl_push_answer {
+	enum pl_pushed word;
+	const char *id; /* of PL_PUSHED_EARLIER; else NULL */
+};
+/* answers: one each, borrowed. why: Redis' word on a failure. */
+typedef void (*pl_push_cb)(
+	void *arg, enum pl_err err, const struct pl_push_answer *answers, const char *why);
+/* share: most of the backlog that one owner may have while others wait. */
 void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t count,
-	uint64_t queue_max, pl_push_cb cb, void *arg);
+	uint64_t queue_max, uint64_t share, pl_push_cb cb, void *arg);
 
 struct pl_found {
 	const char *text; /* the record, undecoded */
@@ -214,6 +238,13 @@ enum pl_outcome { /* what the host showed */
 	PL_OUTCOME_ANSWER = 'a',  /* it lives, but did not serve */
 	PL_OUTCOME_FAILURE = 'b', /* counts for the breaker */
 };
+struct pl_failure { /* a failure callback, stored together with the failure it tells about */
+	const char *id;
+	enum pl_priority priority;
+	const char *lane;
+	const char *text; /* of its record: it starts in deliver, with its data */
+	size_t text_len;
+};
 struct pl_settle {
 	const char *id;
 	enum pl_settle_verdict verdict;
@@ -224,7 +255,9 @@ struct pl_settle {
 	uint64_t data_bytes;      /* committed by this fetch, or delivered by this delivery */
 	const char *token;        /* of the chunks to commit, "" for none */
 	unsigned chunks;
-	const char *text; /* the event line, data block first; "" for none */
+	const char *owner;
+	const struct pl_failure *failure; /* with PL_SETTLE_FAIL; NULL: none */
+	const char *text;                 /* the event line, data block first; "" for none */
 	size_t text_len;
 };
 /* settled[i]: false is stale: somebody else's now. */

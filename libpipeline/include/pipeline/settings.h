@@ -36,6 +36,8 @@ struct pl_setting {
 	uint64_t min, max;    /* of the types with a range; both 0: any */
 	const char *choices;  /* "json|text" */
 	const char *help;     /* one sentence */
+	/* Text that has a form of its own: false, and why not, when it is not of it. NULL: any. */
+	bool (*fits)(const char *text, const char **why);
 };
 
 /* Rows end with one whose name is NULL. */

@@ -61,6 +61,7 @@ struct pl_verdict {
 	const char *message;        /* "" for none; copied */
 	uint64_t retry_after_ms;    /* the host's hint, 0: none */
 	const struct pl_data *data; /* of a fetch that is done; copied */
+	bool no_attempt;            /* it ended without one: expired, its leader failed */
 };
 
 struct pl_work { /* what makes a worker a consumer or a responder */
