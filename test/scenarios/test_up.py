@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 
@@ -90,6 +91,27 @@ def up(cast, tmp_path, programs):
     patience.until(lambda: not any(map(lives, pids)), "the children to be gone")
     troubles = [trouble for one in started for trouble in one.troubles()]
     assert not troubles, troubles
+
+
+@pytest.fixture
+def stand_in(tmp_path, programs):
+    """stand_in("consumer", script): an Up whose consumer is this shell script, then (unless it exits) the real one."""
+
+    def make(kind, script):
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        shutil.copy(program("fetchback"), folder)  # it looks for the services beside itself
+        for name in ("api", "consumer", "responder"):
+            os.symlink(program(f"fetchback-{name}"), folder / f"fetchback-{name}")
+        actor = folder / f"fetchback-{kind}"
+        actor.unlink()
+        actor.write_text(f'#!/bin/sh\nif [ "$1" != --check ]; then\n{script}\nfi\nexec {program(f"fetchback-{kind}")} "$@"\n')
+        actor.chmod(0o755)
+        up = Up(tmp_path)
+        up.argv[0] = str(folder / "fetchback")
+        return up
+
+    return make
 
 
 def run(*flags, **settings):
@@ -265,9 +287,11 @@ def test_a_wrong_flag_is_one_sentence(tmp_path, programs, flags, word):
     assert code == 100 and said.count("\n") == 1 and word in said
 
 
-def test_a_child_that_refuses_its_settings_ends_all(tmp_path, programs):
-    code, said = run(REDIS_URL="redis://192.0.2.1:6379", TIME_SCALE="10", PORT=str(stage.free_port()))
-    assert code == 100 and "TIME_SCALE" in said and "again in" not in said
+def test_a_child_that_refuses_its_settings_ends_all(cast, stand_in):
+    running = cast(stand_in("responder", "echo 'my port is taken'; exit 100")).launch()
+    assert running.wait() == 100
+    assert any(one["reason"] == "my port is taken" for one in running.said("output", "responder"))
+    assert not running.said("restarts") and len(running.said("starts")) == len(KINDS)
 
 
 def test_without_redis_it_says_what_to_install(tmp_path, programs):
@@ -363,18 +387,22 @@ def test_json_is_json_in_every_line(up):
     assert {"up", *KINDS} == {json.loads(line)["service"] for line in lines}
 
 
-def test_a_reader_that_is_slow_loses_nothing(tmp_path, programs):
-    running = Up(tmp_path)
+def test_a_reader_that_is_slow_loses_nothing(stand_in):
+    """More than the pipe and our own ceiling hold; meanwhile the api, which has little to say, works."""
+    count = 40000
+    running = stand_in("consumer", f"seq -f '{{\"n\": %.0f, \"pad\": \"{'.' * 64}\"}}' 0 {count - 1}")
     reading, writing = os.pipe()
     process = subprocess.Popen(running.argv, env=running.env, stdin=subprocess.DEVNULL, stdout=writing,
                                start_new_session=True)
     os.close(writing)
     try:
         patience.until(lambda: running.pipeline.says("/readyz", 200) or process.poll() is not None, "the api to be ready")
-        for _ in range(3000):  # refusals are logged; 64 KiB is what the pipe takes
-            running.pipeline.get("/requests/none")
-        process.send_signal(signal.SIGTERM)
         told = b""
+        while told.count(b'"event":"ready"') < 4:  # api, consumer, responder, up
+            block = os.read(reading, 65536)
+            assert block, told[-1000:]
+            told += block
+        process.send_signal(signal.SIGTERM)
         while block := os.read(reading, 65536):
             told += block
         assert process.wait(patience.bound(None)) == 0
@@ -382,4 +410,20 @@ def test_a_reader_that_is_slow_loses_nothing(tmp_path, programs):
         process.poll() is None and process.kill()
         os.close(reading)
     lines = [json.loads(line) for line in told.splitlines()]
+    assert [line["n"] for line in lines if "pad" in line] == list(range(count))
     assert lines[-1]["service"] == "up" and lines[-1]["event"] == "stopped"
+
+
+def test_a_line_of_any_length_arrives(cast, stand_in):
+    running = cast(stand_in("consumer", "head -c 100000 /dev/zero | tr '\\0' x; echo")).up()
+    assert running.end() == 0
+    assert "".join(one["reason"] for one in running.said("output", "consumer")) == "x" * 100000
+
+
+def test_a_line_cut_by_death_is_a_line(cast, stand_in):
+    running = cast(stand_in("consumer", "[ -e once ] || { touch once; printf 'no end'; kill -9 $$; }"))
+    running.argv[0:0] = ["env", "-C", running.folder.removesuffix("data")]
+    running.up()
+    assert running.end() == 0
+    assert [one["reason"] for one in running.said("output", "consumer")] == ["no end"]
+    assert running.said("starting", "consumer")
