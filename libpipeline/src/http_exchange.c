@@ -319,7 +319,7 @@ void http_exchange_begin(struct pl_http_exchange *x, const struct pl_http_option
 	x->answer = (struct pl_http_answer) { .content_length = -1 };
 	x->started_ms = uv_now(x->http->loop);
 	x->cut = PL_FAULT_NONE;
-	x->resumed = false;
+	x->lost_address = x->resumed = false;
 	x->step = HTTP_STARTED;
 	x->method = options->method;
 	x->own_words = true;
@@ -537,13 +537,37 @@ static void resume(struct pl_http_exchange *x)
 		http_exchange_curl_done(x, code);
 }
 
+void http_exchange_lost_address(struct pl_http_exchange *x)
+{
+	x->lost_address = true;
+	http_loop_wake(x);
+}
+
+/* When an address was silent for its share of the connect time, curl 7.88 gives it up but turns to
+ * the next one only when it is called again, which then is too late. A pause that is lifted at
+ * once makes it look. */
+static void try_next_address(struct pl_http_exchange *x)
+{
+	x->lost_address = false;
+	if (x->step != HTTP_CURL || http_exchange_is_talking(x))
+		return;
+	curl_easy_pause(x->easy, CURLPAUSE_ALL);
+	curl_easy_pause(x->easy, CURLPAUSE_CONT);
+}
+
 void http_exchange_wake(struct pl_http_exchange *x)
 {
-	if (x->cut != PL_FAULT_NONE)
+	if (x->cut != PL_FAULT_NONE) {
 		finish(x, x->cut, NULL);
-	else if (x->step == HTTP_STARTED)
+		return;
+	}
+	if (x->step == HTTP_STARTED) {
 		first_hop(x);
-	else if (x->resumed)
+		return;
+	}
+	if (x->lost_address)
+		try_next_address(x);
+	if (x->resumed)
 		resume(x);
 }
 

@@ -133,13 +133,16 @@ static void socket_drop(struct http_socket *s)
 
 static void unwish(struct http_socket *s)
 {
-	bool settled = s->owner != NULL && http_exchange_is_talking(s->owner);
+	struct pl_http_exchange *x = s->owner;
 	s->wants = 0;
 	s->owner = NULL;
-	if (!settled)
+	if (x == NULL || !http_exchange_is_talking(x)) {
 		socket_drop(s);
-	else if (s->watches != UV_READABLE)
+		if (x != NULL)
+			http_exchange_lost_address(x);
+	} else if (s->watches != UV_READABLE) {
 		watch(s, 0);
+	}
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)

@@ -70,7 +70,8 @@ struct pl_http_exchange {
 	struct pl_http_answer answer;
 	uint64_t started_ms;
 	enum pl_fault cut; /* by pl_http_cut */
-	bool resumed;      /* by pl_http_resume, acted on when woken */
+	bool lost_address;
+	bool resumed; /* by pl_http_resume, acted on when woken */
 
 	/* one hop */
 	struct pl_url *url;
@@ -110,6 +111,8 @@ void http_exchange_wake(struct pl_http_exchange *x);
 void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code);
 /* Bytes moved. */
 void http_exchange_active(struct pl_http_exchange *x);
+/* An attempt to connect is over, one way or the other. */
+void http_exchange_lost_address(struct pl_http_exchange *x);
 bool http_exchange_is_talking(const struct pl_http_exchange *x);
 
 /* http_answer.c: what curl calls while bytes come in */

@@ -262,6 +262,35 @@ static inline void story_is(
 	assert_int_equal(story->answer.body_bytes, strlen(body));
 }
 
+/* Nobody accepts, and the queue of waiting connections is full: a connect stays unanswered. */
+struct full_listener {
+	int listener, fill[8];
+	unsigned port;
+};
+
+static inline void full_listener_open(struct full_listener *full, const char *ip, unsigned port)
+{
+	struct sockaddr_in at;
+	socklen_t size = sizeof(at);
+	uv_ip4_addr(ip, (int)port, &at);
+	full->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(full->listener, (struct sockaddr *)&at, size), 0);
+	assert_int_equal(listen(full->listener, 0), 0);
+	assert_int_equal(getsockname(full->listener, (struct sockaddr *)&at, &size), 0);
+	full->port = ntohs(at.sin_port);
+	for (size_t i = 0; i < 8; i++) {
+		full->fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)!connect(full->fill[i], (struct sockaddr *)&at, size);
+	}
+}
+
+static inline void full_listener_close(struct full_listener *full)
+{
+	for (size_t i = 0; i < 8; i++)
+		close(full->fill[i]);
+	close(full->listener);
+}
+
 /* The whole of a simple exchange. */
 static inline void expect(
 	struct rig *rig, const char *path, enum pl_fault fault, int status, const char *body)

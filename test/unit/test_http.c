@@ -301,6 +301,19 @@ static void framings_are_read_to_their_end(void **state)
 	assert_int_equal(rig->server.connections, 1);
 }
 
+static void identity_leaves_bytes_as_they_came(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		struct story story;
+		story_init(&story, *state, "/gzip");
+		story.options.identity = i == 1;
+		story_tell(&story);
+		story_is(&story, PL_FAULT_NONE, 200, NULL);
+		assert_int_equal(story.body.data[0], i == 1 ? 0x1f : 'p');
+		story_fini(&story);
+	}
+}
+
 static void headers_that_matter_are_kept(void **state)
 {
 	struct story story;
@@ -352,38 +365,43 @@ static void an_end_by_close_is_said(void **state)
 
 /* Requests. */
 
+static void expect_request(struct story *story, const char *head, const char *rest)
+{
+	char want[512];
+	snprintf(want, sizeof(want), "%s /back HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s",
+		story->options.method, story->rig->server.port, head);
+	story_tell(story);
+	story_is(story, PL_FAULT_NONE, 200, NULL);
+	assert_true(story->body.len > strlen(want));
+	assert_memory_equal(story->body.data, want, strlen(want));
+	assert_string_equal(story->body.data + strlen(want), rest);
+	assert_true(story->answer.sent_whole);
+	story_fini(story);
+}
+
+#define AGENT  "User-Agent: fetchback/test\r\nAccept: */*\r\n"
+#define CODING "Accept-Encoding: deflate, gzip, br, zstd\r\n"
+
 static void requests_carry_what_was_given_and_no_more(void **state)
 {
 	const struct pl_http_header headers[] = { { "X-One", "1" }, { "X-Empty", "" },
-		{ "Expect", "100-continue" } };
+		{ "X-Blank", " \t" }, { "Expect", "100-continue" } };
 	struct rig *rig = *state;
 	struct story story;
-	char want[512];
 	story_init(&story, rig, "/back");
 	story.options.headers = headers;
-	story.options.headers_count = 3;
-	story_tell(&story);
-	snprintf(want, sizeof(want),
-		"GET /back HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: fetchback/test\r\n"
-		"Accept: */*\r\nAccept-Encoding: deflate, gzip, br, zstd\r\n"
-		"X-One: 1\r\nX-Empty:\r\n\r\n",
-		rig->server.port);
-	story_is(&story, PL_FAULT_NONE, 200, want);
-	story_fini(&story);
-	/* the same handle, with nothing of the former left */
+	story.options.headers_count = 4;
+	expect_request(&story, AGENT CODING, "X-One: 1\r\nX-Empty:\r\nX-Blank:\r\n\r\n");
+	/* the same handle and connection, with nothing of the former left */
 	story_init(&story, rig, "/back");
 	story.options.identity = true;
 	story.options.method = "POST";
 	story.options.body = "{\"a\":1}";
 	story.options.body_len = 7;
-	story_tell(&story);
-	snprintf(want, sizeof(want),
-		"POST /back HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: fetchback/test\r\n"
-		"Accept: */*\r\nAccept-Encoding: identity\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
-		rig->server.port);
-	story_is(&story, PL_FAULT_NONE, 200, want);
-	assert_true(story.answer.sent_whole);
-	story_fini(&story);
+	expect_request(
+		&story, AGENT, "Accept-Encoding: identity\r\nContent-Length: 7\r\n\r\n{\"a\":1}");
+	story_init(&story, rig, "/back");
+	expect_request(&story, AGENT CODING, "\r\n");
 	assert_int_equal(rig->server.connections, 1);
 }
 
@@ -570,6 +588,7 @@ static void headers_have_a_ceiling(void **state)
 	expect(*state, "/long-heads", PL_FAULT_TOO_LARGE, 0, "");
 	expect(*state, "/long-line", PL_FAULT_TOO_LARGE, 0, "");
 	expect(*state, "/hints", PL_FAULT_TOO_LARGE, 0, "");
+	expect(*state, "/hello", PL_FAULT_NONE, 200, "hello"); /* each answer counts anew */
 }
 
 static void expect_too_large(struct rig *rig, const char *path, uint64_t max, bool head)
@@ -650,32 +669,18 @@ static void names_count_into_the_total(void **state)
 
 static void a_full_listener_is_a_connect_timeout(void **state)
 {
-	/* With a backlog of one and nobody accepting, further connects stay unanswered. */
-	struct rig *rig = *state;
-	struct sockaddr_in any = { .sin_family = AF_INET };
-	socklen_t size = sizeof(any);
-	int fill[8];
-	any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listener, (struct sockaddr *)&any, size), 0);
-	assert_int_equal(listen(listener, 0), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&any, &size), 0);
-	for (size_t i = 0; i < 8; i++) {
-		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		(void)!connect(fill[i], (struct sockaddr *)&any, size);
-	}
 	struct story story;
+	struct full_listener full;
 	char url[64];
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", ntohs(any.sin_port));
-	story_init(&story, rig, url);
+	full_listener_open(&full, "127.0.0.1", 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", full.port);
+	story_init(&story, *state, url);
 	story.options.connect_ms = 150;
 	story_tell(&story);
 	story_is(&story, PL_FAULT_TIMEOUT_CONNECT, 0, "");
 	assert_true(story.answer.ms >= 140);
 	story_fini(&story);
-	for (size_t i = 0; i < 8; i++)
-		close(fill[i]);
-	close(listener);
+	full_listener_close(&full);
 }
 
 /* The caller's hand. */
@@ -920,6 +925,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(framings_are_read_to_their_end),
+		TEST(identity_leaves_bytes_as_they_came),
 		TEST(headers_that_matter_are_kept),
 		TEST(one_answer_leaves_nothing_for_the_next),
 		TEST(an_end_by_close_is_said),

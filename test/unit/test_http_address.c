@@ -122,8 +122,41 @@ static void a_name_may_be_allowed_alone(void **state)
 static void the_next_address_is_tried(void **state)
 {
 	struct rig *rig = *state;
-	for (int i = 0; i < 5; i++) /* nobody listens at the first; its descriptor comes again */
+	for (int i = 0; i < 5; i++) /* nobody listens at the first */
 		expect_at(rig, "fallback.test", "/close", PL_FAULT_NONE);
+}
+
+/* Both attempts use the same descriptor number, one after the other. */
+static void try_after_silence(struct rig *rig, uint64_t connect_ms, bool refuses_later)
+{
+	struct full_listener silent;
+	struct story story;
+	char url[64];
+	full_listener_open(&silent, "127.0.0.9", rig->server.port);
+	snprintf(url, sizeof(url), "http://fallback.test:%u/", rig->server.port);
+	story_init(&story, rig, url);
+	story.options.connect_ms = connect_ms;
+	story_start(&story);
+	for (int turn = 0; refuses_later && turn < 20; turn++)
+		uv_run(&rig->loop, UV_RUN_NOWAIT);
+	if (refuses_later) /* the kernel's second SYN, a second later, is answered by a reset */
+		full_listener_close(&silent);
+	story_wait(&story);
+	story_is(&story, PL_FAULT_NONE, 200, "ok");
+	assert_true(story.answer.ms >= 100 && story.answer.ms < 1900);
+	story_fini(&story);
+	if (!refuses_later)
+		full_listener_close(&silent);
+}
+
+static void a_silent_address_gives_way_to_the_next(void **state)
+{
+	try_after_silence(*state, 400, false);
+}
+
+static void a_late_refusal_gives_way_to_the_next(void **state)
+{
+	try_after_silence(*state, 4000, true);
 }
 
 static struct peer_dns_name changing[] = {
@@ -224,6 +257,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_name_may_be_allowed_alone, open_hosts, rig_close),
 		cmocka_unit_test_setup_teardown(
 			the_next_address_is_tried, open_loopback, rig_close),
+		cmocka_unit_test_setup_teardown(
+			a_silent_address_gives_way_to_the_next, open_loopback, rig_close),
+		cmocka_unit_test_setup_teardown(
+			a_late_refusal_gives_way_to_the_next, open_loopback, rig_close),
 		cmocka_unit_test_setup_teardown(
 			a_name_that_turns_private_is_blocked, open_loopback, rig_close),
 		cmocka_unit_test_setup_teardown(
