@@ -2,7 +2,7 @@
 The documents tell what is: settings, keys, scripts and names as the code has them, the record as Redis
 holds it, and the first request of the README as it really goes.
 
-Run as a program it writes what is generated: docs/SETTINGS.md below its mark, and .env.example.
+Run as a program it writes what is generated: docs/SETTINGS.md below its mark.
 """
 import glob
 import json
@@ -68,12 +68,6 @@ def printed():
     return {name: run(program(f"fetchback-{name}"), "--print-settings").splitlines() for name in SERVICES}
 
 
-def up_rows():
-    """The settings of `fetchback up` itself, from its help: (NAME, default, sentence)."""
-    found = re.findall(r"^  --([a-z-]+) ?(.*)\n {8}(.*)$", run(program("fetchback"), "up", "--help"), re.M)
-    return [(flag.upper().replace("-", "_"), default, sentence) for flag, default, sentence in found]
-
-
 def settings_page():
     said = printed()
     head = said["api"][:2]
@@ -91,44 +85,13 @@ def settings_page():
         ("responder", rest("responder", "consumer")),
     ]
     text = "".join(f"\n## {title}\n\n" + "\n".join([*head, *lines]) + "\n" for title, lines in parts if lines)
-    own = [f"| `{name}` | {f'`{default}`' if default else 'none'} | {sentence} |" for name, default, sentence in up_rows()]
-    return text + "\n## fetchback up\n\n" + "\n".join(["| setting | default | what it does |", "|---|---|---|", *own]) + "\n"
-
-
-def every_setting():
-    """{NAME: (default, sentence)}; a name that several know has the words of the first."""
-    known = {}
-    for lines in printed().values():
-        for line in lines[2:]:
-            name, default, _, sentence = [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            known.setdefault(name.strip("`"), ("" if default == "none" else default.strip("`"), sentence))
-    for name, default, sentence in up_rows():
-        known[name] = (default, re.sub(r" \([^()]*\)$", "", sentence))
-    return known
-
-
-ENV_HEAD = """\
-# Settings of Fetchback: copy this to .env and take the # away from what you change. `./dev up` reads it; what
-# the environment has already, wins. docs/SETTINGS.md tells what each may be.
-"""
-
-
-def env_example():
-    return ENV_HEAD + "".join(f"\n# {sentence}\n# {name}={default}\n" for name, (default, sentence) in every_setting().items())
+    return text + "\n## fetchback up\n\n" + run(program("fetchback"), "up", "--print-settings")
 
 
 def test_the_settings_page_is_what_the_services_print(programs):
     page = read(SETTINGS)
     assert MARK in page
     assert page.split(MARK)[1] == settings_page(), "run python3 test/scenarios/test_docs.py"
-
-
-def test_env_example_lists_every_setting(programs):
-    listed = re.findall(r"^#? ?([A-Z][A-Z0-9_]*)=(.*)$", read(".env.example"), re.M)
-    known = every_setting()
-    assert sorted(name for name, _ in listed) == sorted(known)
-    for name, value in listed:
-        assert value == known[name][0], f"{name}: the default is {known[name][0]!r}"
 
 
 # ---- names: what a document names is there ------------------------------------------------------------
@@ -231,11 +194,11 @@ def test_every_key_is_told():
         assert word in lua or word.rstrip(":") in lua, f"{stem} is told, the code has none"
 
 
-PATTERNS = {"q": "[fd]", "p": "[hdl]", "id": "[0-9a-f-]{36}", "worker": "[0-9a-f]{32}", "minute": r"\d+", "k": r"\d+", "token": "[0-9a-f]+"}
+PATTERNS = {"q": "[fd]", "p": "[hdl]", "id": "[0-9a-f-]{36}", "worker": "[0-9a-f]{32}", "minute": r"\d+", "k": r"\d+", "token": "[0-9a-f]+", "kind": "[id]", "owner": "[^:]*"}
 
 
 def test_what_stands_in_redis_is_told_with_its_type(launch, provider, receiver, peer):
-    """Everything at once: delayed, retried, failed, labelled, large, held, paused, cancelled."""
+    """Everything at once: delayed, retried, failed, labelled, large, held by a worker."""
     pipeline = launch(TIME_SCALE=1)
     gate = stage.Gate()
     provider.answers(Answer(body=b"x" * 300_000), path="/large")
@@ -249,7 +212,6 @@ def test_what_stands_in_redis_is_told_with_its_type(launch, provider, receiver, 
     for _ in range(50):
         pipeline.post(provider.url("/held"), receiver.url())
     provider.holds(2)
-    pipeline.redis.call("RPUSH", "{f0}:d:bell", "1") if not pipeline.redis.call("EXISTS", "{f0}:d:bell") else None
     table = []
     for cells in rows(section(read(PIPELINE), "Redis keys"), "key"):
         pattern = re.sub(r"<(\w+)>", lambda hole: PATTERNS.get(hole.group(1), ".+"), re.sub(r"([.{}])", r"\\\1", cells[0].strip("`")))
@@ -396,9 +358,8 @@ def follow(block, env, folder):
 
 def write():
     page = read(SETTINGS).split(MARK)[0] + MARK + settings_page()
-    for path, text in ((SETTINGS, page), (".env.example", env_example())):
-        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as file:
-            file.write(text)
+    with open(os.path.join(ROOT, SETTINGS), "w", encoding="utf-8") as file:
+        file.write(page)
 
 
 if __name__ == "__main__":
