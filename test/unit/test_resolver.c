@@ -63,7 +63,7 @@ static int rig_open(void **state)
 	peer_dns_open(&rig->dns, &rig->loop, names);
 	const struct pl_resolver_options options = { .servers = rig->dns.where };
 	*state = rig;
-	return pl_resolver_new(&rig->loop, &options, &rig->resolver);
+	return pl_resolver_new(&rig->loop, &options, &rig->resolver) != PL_OK;
 }
 
 static void on_closed(void *arg)
