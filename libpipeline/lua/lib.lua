@@ -325,9 +325,20 @@ local function leader_leaves(id)
 	end
 end
 
--- The end of a request, final in whatever state: what was held for it starts.
-local function finish(id, owner)
+-- What a finished request costs beyond its text and chunks: key, index, list.
+local RECORD_OVERHEAD = 200
+
+-- A final request that goes on: what it used is no longer counted as kept.
+local function revive(id, data)
+	local size = call('STRLEN', record_key(id)) + RECORD_OVERHEAD
+	count('kept', -(size + (data and data.chunks > 0 and data.bytes or 0)))
+	count('live', 1)
+end
+
+-- The end of a request, final in whatever state: what was held for it starts. size: what it uses.
+local function finish(id, owner, size)
 	count('live', -1)
+	count('kept', size or call('STRLEN', record_key(id)) + RECORD_OVERHEAD)
 	if owner and owner ~= '' then count('live:' .. owner, -1) end
 	call('RPUSH', T .. 'finished', id)
 	if not any('after') then return end
@@ -342,19 +353,21 @@ local function finish(id, owner)
 	end
 end
 
--- The same for a batch of { id, owner }, in few calls where nothing is held for any of them.
+-- The same for a batch of { id, owner, size }, in few calls where nothing is held for any of them.
 local function finish_all(ended)
 	if #ended == 0 then return end
 	if any('after') then
-		for _, one in ipairs(ended) do finish(one[1], one[2]) end
+		for _, one in ipairs(ended) do finish(one[1], one[2], one[3]) end
 		return
 	end
-	local ids, owners = {}, {}
+	local ids, owners, kept = {}, {}, 0
 	for i, one in ipairs(ended) do
 		ids[i] = one[1]
+		kept = kept + one[3]
 		if one[2] ~= '' then owners[one[2]] = (owners[one[2]] or 0) + 1 end
 	end
 	count('live', -#ids)
+	count('kept', kept)
 	for owner, n in pairs(owners) do count('live:' .. owner, -n) end
 	push_all('RPUSH', T .. 'finished', ids)
 end
@@ -415,9 +428,35 @@ local function drop_chunks(data, ttl_ms)
 	end
 end
 
+-- Takes what has no record any more off the head of an index' minute.
+local TRIM_MAX = 50
+local function index_trim(name, minute)
+	local key = T .. name .. ':' .. minute
+	for _ = 1, TRIM_MAX do
+		local id = call('LINDEX', key, 0)
+		if not id then
+			call('ZREM', T .. name, minute)
+			return
+		end
+		if call('EXISTS', record_key(id)) == 1 then return end
+		call('LPOP', key)
+	end
+end
+
 -- Every trace of a request but the lists that pass over what has no record.
 local function erase(id, data)
+	local head, last = split(string.match(call('GET', record_key(id)), '^[^\n]*')), last_line(id)
 	call('DEL', record_key(id))
+	local minute = math.floor(created_of(id) / 60000)
+	for m = minute, minute + 1 do -- it was stored a little after its id was made
+		index_trim('i', m)
+		if head[10] and string.find(head[10], '"labels"', 1, true) then
+			for _, label in ipairs(cjson.decode(head[10]).labels or {}) do index_trim('n:' .. label, m) end
+		end
+	end
+	if string.sub(last[3], 1, 1) == 'x' then
+		index_trim('x', math.floor((created_of(id) + tonumber(last[2])) / 60000))
+	end
 	drop_chunks(data)
 	if any('keyed') then
 		local name = call('HGET', T .. 'keyed', id)

@@ -12,8 +12,9 @@ if owner ~= '' and head[6] ~= owner then return { 'NONE', '' } end
 if queue_of(last[3]) then return { 'BUSY', '' } end
 if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then return { 'FULL', '' } end
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
-drop_chunks(data_of(call('GET', record_key(id))), ARGV[5])
-count('live', 1)
+local data = data_of(call('GET', record_key(id)))
+drop_chunks(data, ARGV[5])
+revive(id, data)
 if head[6] ~= '' then count('live:' .. head[6], 1) end
 append_event(id, last, now,
 	{ state = head[3] == 'd' and 'f' or 'q', fetches = 0, deliveries = 0, refetch = last[6] + 1 }, who,

@@ -3,7 +3,8 @@
 --
 -- ARGV: queue, worker, host concurrency, cold ms, breaker ms, how many failure callbacks, these (failed
 --   id, own id, priority, lane, record text), then per request: id, verdict, outcome, hold ms,
---   delay ms, deliver lane, data bytes, chunk token, chunks, owner, text
+--   delay ms, deliver lane, data bytes, chunk token, chunks, owner,
+--   bytes the record will use, text
 -- verdict  D done · R retry after delay ms · F failed · B back to its lane's head · X let go of
 --          (what was written while it was held stands: cancelled, paused)
 -- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
@@ -12,7 +13,7 @@
 local q, worker = ARGV[1], ARGV[2]
 local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local breaker_ms = tonumber(ARGV[5])
-local STEP, FIRST = 11, 7 + 5 * tonumber(ARGV[6])
+local STEP, FIRST = 12, 7 + 5 * tonumber(ARGV[6])
 local now = now_ms()
 
 local ids = {}
@@ -53,7 +54,7 @@ local function commit(token, chunks)
 	return true
 end
 
-local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, text)
+local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, kept, text)
 	local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
 	local host = host_for(lane)
 	host.n = host.n + 1
@@ -82,7 +83,7 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	elseif verdict == 'B' then
 		if not paused then group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
-		ended[#ended + 1] = { id, owner }
+		ended[#ended + 1] = { id, owner, kept + RECORD_OVERHEAD }
 		if verdict == 'F' then
 			dead[#dead + 1] = id
 			if q == 'f' then leader_done(id) end
@@ -114,7 +115,7 @@ for k, id in ipairs(ids) do
 		gone[#gone + 1] = id
 		carry_out(id, hold, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]),
 			ARGV[at + 5], tonumber(ARGV[at + 6]), ARGV[at + 7], tonumber(ARGV[at + 8]), ARGV[at + 9],
-			ARGV[at + 10])
+			tonumber(ARGV[at + 10]), ARGV[at + 11])
 	end
 end
 

@@ -55,6 +55,7 @@ static void scripts_compose(void)
 		[REFETCH] = pl_lua_refetch,
 		[STAGE] = pl_lua_stage,
 		[QUEUES] = pl_lua_queues,
+		[RETAIN] = pl_lua_retain,
 		[CHUNK] = pl_lua_chunk,
 	};
 	for (int verb = 0; verb < VERBS; verb++)

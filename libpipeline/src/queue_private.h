@@ -24,6 +24,7 @@ enum verb {
 	REFETCH,
 	STAGE,
 	QUEUES,
+	RETAIN,
 	VERBS
 };
 

@@ -9,7 +9,7 @@
 #include "queue_private.h"
 
 #define SETTLE_HEAD    6
-#define SETTLE_FIELDS  11
+#define SETTLE_FIELDS  12
 #define FAILURE_FIELDS 5
 
 struct done_call {
@@ -232,6 +232,7 @@ static void args_settle(struct args *args, const struct pl_settle *item)
 	args_text(args, item->token);
 	args_number(args, item->chunks);
 	args_text(args, item->owner);
+	args_number(args, item->kept_bytes);
 	args_bytes(args, item->text, item->text_len);
 }
 
@@ -258,6 +259,36 @@ void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *na
 	for (size_t i = 0; i < count; i++)
 		args_settle(&args, &items[i]);
 	args_eval(&args, queue, SETTLE, on_settle, call);
+}
+
+struct retain_call {
+	pl_retain_cb cb;
+	void *arg;
+};
+
+static void on_retained(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct retain_call *call = arg;
+	err = reply_error(err, reply, NULL);
+	if (err == PL_OK && !reply_is_array(reply, 2))
+		err = PL_EREDIS;
+	call->cb(call->arg, err, err == PL_OK && reply->element[1]->integer == 1);
+	free(call);
+}
+
+void pl_queue_retain(
+	struct pl_queue *queue, const struct pl_retention *retention, pl_retain_cb cb, void *arg)
+{
+	struct retain_call *call = pl_alloc(sizeof *call);
+	*call = (struct retain_call) { cb, arg };
+	struct args args;
+	args_begin(&args, 5);
+	args_number(&args, retention->data_ms);
+	args_number(&args, retention->record_ms);
+	args_number(&args, retention->dead_ms);
+	args_number(&args, retention->bytes_max);
+	args_number(&args, PL_RETAIN_MAX);
+	args_eval(&args, queue, RETAIN, on_retained, call);
 }
 
 struct listen_call {

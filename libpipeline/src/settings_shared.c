@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "pipeline/clock.h"
 #include "pipeline/netpolicy.h"
 #include "redis_url.h"
 
@@ -98,6 +99,31 @@ const struct pl_setting pl_settings_shared[] = {
 		.type = PL_SETTING_TEXT,
 		.fits = fits_hosts,
 		.help = "Names of hosts that are allowed in whatever network they are." },
+	{ .name = "RETENTION_DATA",
+		.type = PL_SETTING_DURATION,
+		.fallback = "72h",
+		.min = SECOND_MS,
+		.max = PL_DURATION_MAX_MS,
+		.help = "How long fetched data is kept after its request has ended." },
+	{ .name = "RETENTION_RECORD",
+		.type = PL_SETTING_DURATION,
+		.fallback = "7d",
+		.min = SECOND_MS,
+		.max = PL_DURATION_MAX_MS,
+		.help = "How long the record and log of a request are kept after it has ended." },
+	{ .name = "RETENTION_DEAD",
+		.type = PL_SETTING_DURATION,
+		.fallback = "30d",
+		.min = SECOND_MS,
+		.max = PL_DURATION_MAX_MS,
+		.help = "How long a failed request is kept, with all it has." },
+	{ .name = "RETENTION_MEMORY",
+		.type = PL_SETTING_BYTES,
+		.fallback = "0",
+		.max = 1024 * 1024 * MIB,
+		.help = "Redis memory that finished requests may use, the oldest go first; 0: half "
+			"of "
+			"maxmemory." },
 	{ .name = "LOG_LEVEL",
 		.type = PL_SETTING_CHOICE,
 		.fallback = "info",

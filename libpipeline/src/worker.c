@@ -163,6 +163,7 @@ static void on_beat(void *arg, enum pl_err err, unsigned reaped, unsigned requeu
 	} else {
 		worker->lease_until_ms = until_ms;
 		serve(worker);
+		worker_retain(worker);
 		if (more)
 			worker_beat_now(worker);
 	}
@@ -347,6 +348,7 @@ static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 	const char *why;
 	if (worker->phase == WORKER_CLOSED)
 		return;
+	worker->maxmemory = redis->maxmemory;
 	worker->bytes_max = redis->maxmemory / BYTES_SHARE;
 	if (worker->http == NULL && make_http(worker, &why) != PL_OK) {
 		pl_service_fail(worker->run, PL_EXIT_SYSTEM, "%s", why);
@@ -398,6 +400,7 @@ static void read_settings(struct pl_worker *worker, const struct pl_settings *se
 	worker->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
 	worker->timeout_ms = pl_settings_number(settings, worker->work->timeout);
 	worker->schedule = *pl_settings_schedule(settings, worker->work->schedule);
+	worker_retain_read(worker, settings);
 }
 
 static const char *text_or_none(const struct pl_settings *settings, const char *name)

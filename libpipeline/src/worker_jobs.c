@@ -269,6 +269,16 @@ static void on_settled(void *arg, enum pl_err err, const bool *settled)
 	worker_check_drained(worker);
 }
 
+/* What the record and its chunks will use once this verdict is written. */
+static uint64_t kept_bytes(const struct pl_job *job)
+{
+	if (job->record == NULL)
+		return 0;
+	const struct pl_data *data = &job->record->data;
+	return job->record->stored_bytes + job->outcome->text.len +
+	       (data->chunks > 0 ? data->bytes : 0);
+}
+
 void jobs_settle(struct pl_worker *worker)
 {
 	struct pl_settle items[PL_SETTLE_MAX];
@@ -292,6 +302,7 @@ void jobs_settle(struct pl_worker *worker)
 			.token = outcome->token,
 			.chunks = outcome->chunks,
 			.owner = job->record != NULL ? job->record->request.owner : "",
+			.kept_bytes = kept_bytes(job),
 			.failure = outcome->failure != NULL ? &outcome->failure->push : NULL,
 			.text = outcome->text.len > 0 ? outcome->text.data : "",
 			.text_len = outcome->text.len,

@@ -4,6 +4,7 @@
  *   worker.c         the object: connect, join, beat, drain, close
  *   worker_jobs.c    reserve, begin, verdict -> event line, settle
  *   worker_failure.c failure callbacks
+ *   worker_retain.c  what is old goes
  *   worker_memory.c  the line for body memory
  *   worker_metrics.c what is counted; worker_server.c tells it
  */
@@ -50,6 +51,10 @@ struct pl_worker {
 	bool refused;         /* Redis refused a call: wait for `again` */
 	uint64_t bytes_max; /* undelivered bytes in Redis at which a fetch worker stops reserving */
 
+	uint64_t maxmemory; /* of Redis; 0: none set */
+	struct pl_retention retention;
+	bool retain_underway;
+
 	bool listen_underway, listen_bell;
 	bool announced; /* ready was told */
 	bool draining, left;
@@ -91,6 +96,9 @@ void worker_listen(struct pl_worker *worker);
 void worker_refused(struct pl_worker *worker);
 void worker_beat_now(struct pl_worker *worker);
 void worker_check_drained(struct pl_worker *worker);
+
+void worker_retain_read(struct pl_worker *worker, const struct pl_settings *settings);
+void worker_retain(struct pl_worker *worker);
 
 void jobs_drop_all(struct pl_worker *worker);
 void jobs_cut_all(struct pl_worker *worker);

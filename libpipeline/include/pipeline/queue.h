@@ -238,6 +238,16 @@ enum pl_outcome { /* what the host showed */
 	PL_OUTCOME_ANSWER = 'a',  /* it lives, but did not serve */
 	PL_OUTCOME_FAILURE = 'b', /* counts for the breaker */
 };
+struct pl_retention { /* ceilings for what is finished; counted from the final state */
+	uint64_t data_ms, record_ms, dead_ms;
+	uint64_t bytes_max; /* 0: any */
+};
+#define PL_RETAIN_MAX 100 /* requests one call touches: bounds the script's time */
+/* more: call again. */
+typedef void (*pl_retain_cb)(void *arg, enum pl_err err, bool more);
+void pl_queue_retain(
+	struct pl_queue *queue, const struct pl_retention *retention, pl_retain_cb cb, void *arg);
+
 struct pl_failure { /* a failure callback, stored together with the failure it tells about */
 	const char *id;
 	enum pl_priority priority;
@@ -256,6 +266,7 @@ struct pl_settle {
 	const char *token;        /* of the chunks to commit, "" for none */
 	unsigned chunks;
 	const char *owner;
+	uint64_t kept_bytes; /* what the record and its chunks use once this is written */
 	const struct pl_failure *failure; /* with PL_SETTLE_FAIL; NULL: none */
 	const char *text;                 /* the event line, data block first; "" for none */
 	size_t text_len;
