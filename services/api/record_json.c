@@ -100,7 +100,7 @@ static void write_sha256(struct json_writer *w, const struct pl_data *data)
 	json_text(w, "sha256", hex);
 }
 
-static void write_data(struct json_writer *w, const struct pl_data *data)
+static void write_data(struct json_writer *w, const struct pl_data *data, uint64_t expires_ms)
 {
 	if (data->kind == PL_DATA_NONE)
 		return;
@@ -109,6 +109,8 @@ static void write_data(struct json_writer *w, const struct pl_data *data)
 	if (data->content_type[0] != '\0')
 		json_text(w, "contentType", data->content_type);
 	write_sha256(w, data);
+	if (expires_ms > 0)
+		json_time(w, "expiresAt", expires_ms);
 	json_close(w, '}');
 }
 
@@ -149,7 +151,7 @@ enum pl_err record_json(const struct store_found *found, struct pl_buf *out)
 		json_time(&w, "finishedAt", record->last->time_ms);
 	write_attempts(&w, record);
 	write_waiting(&w, &found->waiting);
-	write_data(&w, &record->data);
+	write_data(&w, &record->data, found->data_expires_ms);
 	write_end_error(&w, found);
 	if (request->parent != NULL && request->parent[0] != '\0')
 		json_text(&w, "parent", request->parent);

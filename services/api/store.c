@@ -65,6 +65,7 @@ struct store {
 	struct pl_queue *queue;
 	bool relaxed;
 	uint64_t queue_max, time_scale, dedupe_window_ms;
+	uint64_t keep_data_ms, keep_dead_ms; /* RETENTION_DATA, RETENTION_DEAD, scaled */
 
 	/* The loop's own. */
 	struct wait *pushes; /* gathered, not sent */
@@ -388,6 +389,16 @@ static enum pl_state state_of(const struct pl_record *record, const struct pl_fo
 	return state;
 }
 
+/* Retention counts from the final state; a failed request keeps its data longer. */
+static uint64_t data_expires_ms(const struct store *store, const struct pl_record *record)
+{
+	const struct pl_event *last = record->last;
+	if (record->data.kind == PL_DATA_NONE || !pl_state_is_final(last->state))
+		return 0;
+	return last->time_ms +
+	       (last->state == PL_STATE_FAILED ? store->keep_dead_ms : store->keep_data_ms);
+}
+
 enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
 {
 	struct wait wait = { .begin = begin_find };
@@ -404,6 +415,7 @@ enum pl_err store_find(struct store *store, const char *id, struct store_found *
 			.record = record,
 			.state = state_of(record, found),
 			.waiting = { .until_ms = found->until_ms, .ahead = found->ahead },
+			.data_expires_ms = data_expires_ms(store, record),
 		};
 		if (*found->reason != '\0')
 			out->waiting.reason = found->reason;
@@ -530,6 +542,8 @@ enum pl_err store_new(const struct pl_settings *settings,
 	store->relaxed = strcmp(pl_settings_text(settings, "DURABILITY"), "relaxed") == 0;
 	store->queue_max = pl_settings_number(settings, "QUEUE_MAX");
 	store->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	store->keep_data_ms = pl_settings_number(settings, "RETENTION_DATA") / store->time_scale;
+	store->keep_dead_ms = pl_settings_number(settings, "RETENTION_DEAD") / store->time_scale;
 	store->dedupe_window_ms = pl_settings_number(settings, "DEDUPE_WINDOW");
 	snprintf(store->why, sizeof store->why, "not connected to Redis yet");
 	if (uv_loop_init(&store->loop) != 0 || uv_mutex_init(&store->lock) != 0 ||

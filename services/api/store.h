@@ -25,6 +25,7 @@ struct store_found {
 	struct pl_record *record;
 	enum pl_state state; /* with fetching and delivering derived */
 	struct store_waiting waiting;
+	uint64_t data_expires_ms; /* Unix time; 0: not while the request lives */
 };
 
 /* *why: a sentence (static). Starts the thread; connecting goes on behind. ready is called on the
