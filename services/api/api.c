@@ -152,13 +152,15 @@ int api_start(struct pl_service_run *run, void **state)
 	api->run = run;
 	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
 	open_handles(api);
+	api_metrics_init(&api->metrics, pl_settings_number(settings, "QUEUE_MAX"));
 
 	const char *why = "";
 	if (read_hosts(settings, &api->hosts, &why) != PL_OK)
 		return fail(api, "PUBLIC_URL ", why);
 	if (make_policy(settings, &api->policy, &why) != PL_OK)
 		return fail(api, "", why);
-	if (store_new(settings, on_store_changed, api, &api->store, &why) != PL_OK)
+	if (store_new(settings, on_store_changed, api, api->metrics.counts, &api->store, &why) !=
+		PL_OK)
 		return fail(api, "REDIS_URL: ", why);
 	if (start_http(api, settings, &why) != PL_OK)
 		return fail(api, "", why);
@@ -187,6 +189,7 @@ static void release(struct api *api)
 	if (is_unused(api)) {
 		store_free(api->store);
 		pl_netpolicy_free(api->policy);
+		api_metrics_fini(&api->metrics);
 		free(atomic_exchange(&api->spare_faults, NULL));
 	}
 	uv_close((uv_handle_t *)&api->told, on_closed);

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "hosts.h"
+#include "metrics.h"
 #include "pipeline/http_server.h"
 #include "pipeline/netpolicy.h"
 #include "pipeline/service.h"
@@ -23,6 +24,7 @@ struct api {
 	struct store *store;
 	struct pl_netpolicy *policy;
 	struct hosts hosts;
+	struct api_metrics metrics;               /* its values change: atomics */
 	_Atomic(struct pl_faults *) spare_faults; /* or NULL; requests.c */
 
 	/* the loop's own */

@@ -16,6 +16,8 @@ void data_send(struct api *api, struct pl_http_call *call, const char *id);
 /* health.c */
 void health_alive(struct api *api, struct pl_http_call *call, const char *id);
 void health_ready(struct api *api, struct pl_http_call *call, const char *id);
+/* metrics.c */
+void metrics_tell(struct api *api, struct pl_http_call *call, const char *id);
 
 /* Finds the record; false: answered already. store_found_fini it. */
 bool requests_find(

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "handlers.h"
+#include "pipeline/clock.h"
 #include "pipeline/mem.h"
 #include "problem.h"
 #include "record_json.h"
@@ -62,8 +63,10 @@ static bool read_request(struct api *api, struct pl_http_call *call, struct pl_r
 	const char *body = pl_http_call_body(call, &len);
 	struct pl_faults *faults = take_faults(api);
 	enum pl_err err = pl_request_parse(body, len, api->policy, out, faults);
-	if (err != PL_OK)
+	if (err != PL_OK) {
+		api_metrics_unread(&api->metrics, err, faults);
 		refuse_input(call, err, faults);
+	}
 	give_faults(api, faults);
 	return err == PL_OK;
 }
@@ -169,11 +172,15 @@ void requests_accept(struct api *api, struct pl_http_call *call, const char *id)
 		return;
 	pl_uuid_new(request->id, 0);
 	if (read_key(call, request, &key)) {
+		uint64_t begun_us = pl_clock_mono_us();
 		enum pl_err err = store_push(api->store, request, key, body, len, &pushed);
+		api_metrics_pushed(&api->metrics, err, pushed.word, pl_clock_mono_us() - begun_us);
 		if (err == PL_OK)
 			answer_pushed(api, call, request, &pushed);
 		else
 			answer_not_stored(call, request->id, err, pushed.why);
+	} else {
+		api_metrics_refused(&api->metrics, API_REFUSED_INVALID);
 	}
 	pl_request_free(request);
 }

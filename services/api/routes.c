@@ -23,6 +23,7 @@ static const struct route routes[] = {
 	{ "GET", "/requests/{id}/data", data_send, 0 },
 	{ "GET", "/healthz", health_alive, 0 },
 	{ "GET", "/readyz", health_ready, 0 },
+	{ "GET", "/metrics", metrics_tell, 0 },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

@@ -13,7 +13,9 @@
 #include <utlist.h>
 #include <uv.h>
 
+#include "metrics.h"
 #include "pipeline/clock.h"
+#include "pipeline/lag.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/queue.h"
@@ -49,6 +51,7 @@ struct wait { /* one handler's call; lives on its stack */
 			const char *id;
 			struct pl_found found; /* text is a copy */
 		} find;
+		struct pl_queues *queues;
 	} as;
 };
 
@@ -62,6 +65,9 @@ struct store {
 	uv_thread_t thread;
 	uv_loop_t loop;
 	uv_async_t wake;
+	uv_prepare_t turn; /* for lag alone */
+	struct pl_lag lag;
+	struct pl_metrics *counts;
 	struct pl_queue *queue;
 	bool relaxed;
 	uint64_t queue_max, time_scale, dedupe_window_ms;
@@ -476,12 +482,33 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 	return err;
 }
 
+static void on_queues(void *arg, enum pl_err err, const struct pl_queues *queues)
+{
+	struct wait *wait = arg;
+	if (err == PL_OK)
+		*wait->as.queues = *queues;
+	finish(wait, err, pl_err_name(err));
+}
+
+static void begin_queues(struct wait *wait)
+{
+	pl_queue_queues(wait->store->queue, on_queues, wait);
+}
+
+enum pl_err store_queues(struct store *store, struct pl_queues *out)
+{
+	struct wait wait = { .begin = begin_queues };
+	wait.as.queues = out;
+	return call(store, &wait);
+}
+
 /* ---- the thread ---- */
 
 static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 {
 	struct store *store = arg;
 	store->memory_full = false;
+	pl_metrics_set(store->counts, API_RECONNECTS, 0, pl_queue_reconnects(store->queue));
 	set_ready(store, redis->durable || store->relaxed, redis->why);
 }
 
@@ -494,11 +521,17 @@ static void on_redis_lost(void *arg, const char *why)
 	refuse_all(store, PL_EREDIS, sentence); /* gathered, never sent: nothing happened */
 }
 
+static void close_handles(struct store *store)
+{
+	uv_close((uv_handle_t *)&store->wake, NULL);
+	uv_close((uv_handle_t *)&store->turn, NULL);
+}
+
 static void on_queue_closed(void *arg)
 {
 	struct store *store = arg;
 	refuse_all(store, PL_ECLOSED, "the service is stopping");
-	uv_close((uv_handle_t *)&store->wake, NULL);
+	close_handles(store);
 }
 
 static void on_wake(uv_async_t *async)
@@ -526,6 +559,20 @@ static void on_wake(uv_async_t *async)
 	}
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+	struct store *store = turn->data;
+	pl_lag_turn(&store->lag);
+}
+
+static void measure_turns(struct store *store)
+{
+	pl_lag_init(&store->lag, &store->loop, store->counts, API_LAG);
+	uv_prepare_init(&store->loop, &store->turn);
+	store->turn.data = store;
+	uv_prepare_start(&store->turn, on_turn);
+}
+
 static void run(void *arg)
 {
 	struct store *store = arg;
@@ -533,12 +580,13 @@ static void run(void *arg)
 }
 
 enum pl_err store_new(const struct pl_settings *settings,
-	void (*changed)(void *arg, bool ready, const char *why), void *arg, struct store **out,
-	const char **why)
+	void (*changed)(void *arg, bool ready, const char *why), void *arg,
+	struct pl_metrics *counts, struct store **out, const char **why)
 {
 	struct store *store = pl_calloc(1, sizeof *store);
 	store->changed = changed;
 	store->changed_arg = arg;
+	store->counts = counts;
 	store->relaxed = strcmp(pl_settings_text(settings, "DURABILITY"), "relaxed") == 0;
 	store->queue_max = pl_settings_number(settings, "QUEUE_MAX");
 	store->time_scale = pl_settings_number(settings, "TIME_SCALE");
@@ -553,6 +601,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 		return PL_ESYS;
 	}
 	store->wake.data = store;
+	measure_turns(store);
 	const struct pl_queue_options options = {
 		.redis_url = pl_settings_text(settings, "REDIS_URL"),
 		.host_concurrency = (unsigned)pl_settings_number(settings, "HOST_CONCURRENCY"),
@@ -567,7 +616,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 		err = PL_ESYS;
 	}
 	if (err != PL_OK) {
-		uv_close((uv_handle_t *)&store->wake, NULL);
+		close_handles(store);
 		uv_run(&store->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&store->loop);
 		uv_mutex_destroy(&store->lock);

@@ -9,6 +9,7 @@
 #ifndef API_STORE_H
 #define API_STORE_H
 
+#include "pipeline/metrics.h"
 #include "pipeline/queue.h"
 #include "pipeline/record.h"
 #include "pipeline/settings.h"
@@ -29,10 +30,11 @@ struct store_found {
 };
 
 /* *why: a sentence (static). Starts the thread; connecting goes on behind. ready is called on the
- * store's thread whenever the answer of store_is_ready changes. */
+ * store's thread whenever the answer of store_is_ready changes. counts: metrics.h's rows, of which
+ * the store keeps those on its own connection and loop. */
 PL_MUST_CHECK enum pl_err store_new(const struct pl_settings *settings,
-	void (*changed)(void *arg, bool ready, const char *why), void *arg, struct store **out,
-	const char **why);
+	void (*changed)(void *arg, bool ready, const char *why), void *arg,
+	struct pl_metrics *counts, struct store **out, const char **why);
 /* Ends pending calls with PL_ECLOSED, joins the thread. No call may be under way in a handler. */
 void store_free(struct store *store);
 
@@ -57,6 +59,9 @@ void store_found_fini(struct store_found *found);
 /* Reads chunk k of chunked data into out. PL_ENOTFOUND when it is gone. */
 PL_MUST_CHECK enum pl_err store_chunk(
 	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out);
+
+/* How the queues stand. */
+PL_MUST_CHECK enum pl_err store_queues(struct store *store, struct pl_queues *out);
 
 /* The 32-byte key that signs dataUrl, made once per Redis. */
 PL_MUST_CHECK enum pl_err store_data_key(struct store *store, unsigned char key[32]);

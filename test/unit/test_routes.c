@@ -54,12 +54,13 @@ static void take_turn(void)
 }
 
 enum pl_err store_new(const struct pl_settings *settings,
-	void (*changed)(void *arg, bool ready, const char *why), void *arg, struct store **out,
-	const char **why)
+	void (*changed)(void *arg, bool ready, const char *why), void *arg,
+	struct pl_metrics *counts, struct store **out, const char **why)
 {
 	(void)settings;
 	(void)changed;
 	(void)arg;
+	(void)counts;
 	(void)out;
 	*why = "there is none";
 	return PL_EINVAL;
@@ -158,6 +159,17 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 	return err;
 }
 
+enum pl_err store_queues(struct store *store, struct pl_queues *out)
+{
+	(void)store;
+	pthread_mutex_lock(&turn);
+	enum pl_err err = world.err;
+	pthread_mutex_unlock(&turn);
+	if (err == PL_OK)
+		*out = (struct pl_queues) { .live = 7 };
+	return err;
+}
+
 /* ---- one api for all tests ---- */
 
 static struct api api;
@@ -173,6 +185,7 @@ static int setup(void **state)
 	(void)state;
 	const char *why = "";
 	api.hosts.bind = "127.0.0.1";
+	api_metrics_init(&api.metrics, 1000);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_async_init(&loop, &api.logged, on_logged), 0);
 	assert_int_equal(
@@ -579,6 +592,17 @@ static void test_health(void **state)
 	assert_string_equal(answer.body, "{\"status\":\"ready\"}");
 }
 
+static void test_metrics(void **state)
+{
+	(void)state;
+	world.is_ready = true;
+	assert_int_equal(get("/metrics"), 200);
+	assert_true(head_has("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+	assert_non_null(strstr(answer.body, "\nfetchback_ready{service=\"api\"} 1\n"));
+	assert_non_null(strstr(answer.body, "\nfetchback_live_requests 7\n"));
+	assert_non_null(strstr(answer.body, "\nfetchback_live_requests_max 1000\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +622,7 @@ int main(void)
 		cmocka_unit_test_setup(test_data_in_chunks, begin),
 		cmocka_unit_test_setup(test_signed_data, begin),
 		cmocka_unit_test_setup(test_health, begin),
+		cmocka_unit_test_setup(test_metrics, begin),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
