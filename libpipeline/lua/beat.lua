@@ -2,7 +2,7 @@
 -- beat: renews a worker's lease, then does a little of the queue's housekeeping: takes what dead
 -- workers held back to its lanes. No attempt is counted.
 --
--- ARGV: queue, worker, lease ms
+-- ARGV: queue, worker, lease ms, Redis' run id
 -- Returns { "OK" or "STALE", workers reaped, requests taken back, 1 if there is more to do }.
 local q, worker, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local REAP_MAX = 256 -- requests a call
@@ -16,7 +16,8 @@ if is_member(q, worker) then
 end
 
 -- After Redis has started nobody is reaped for one lease: an outage is no death.
-local boot = tonumber(call('HGET', T .. 'boot', 'at') or now)
+note_boot(ARGV[4], now)
+local boot = tonumber(call('HGET', T .. 'boot', 'at'))
 if now < boot + lease_ms then return { status, 0, 0, 0 } end
 
 local reaped, taken = 0, 0

@@ -58,11 +58,22 @@ local function push_all(verb, key, ids)
 	end
 end
 
+-- An id whose ghost still stands in its lane comes back in that place: no id stands in a lane twice.
+local function revived(q, ids)
+	local others = {}
+	for _, id in ipairs(ids) do
+		if call('SREM', T .. q .. ':g', id) == 0 then others[#others + 1] = id end
+	end
+	return others
+end
+
 local function enqueue(q, groups, verb)
 	local total = 0
+	if not next(groups) then return 0 end
+	local ghosts = call('SCARD', T .. q .. ':g') > 0
 	for p, lanes in pairs(groups) do
 		for lane, ids in pairs(lanes) do
-			push_all(verb or 'RPUSH', lane_key(q, p, lane), ids)
+			push_all(verb or 'RPUSH', lane_key(q, p, lane), ghosts and revived(q, ids) or ids)
 			offer(q, p, lane)
 			total = total + #ids
 		end
@@ -162,7 +173,7 @@ local function each_event(text, visit)
 end
 
 -- Keeps the first 20 and the last 180 events, and what the last fetch committed, wherever it stands.
-local EVENTS_FIRST, EVENTS_LAST, COMPACT_EVERY = 20, 180, 50
+local EVENTS_FIRST, EVENTS_LAST, COMPACT_LAG = 20, 180, 50
 local function compact(id)
 	local text = call('GET', record_key(id))
 	local total, data_at = 0, nil
@@ -171,7 +182,7 @@ local function compact(id)
 		local f = split(line)
 		if f[16] and f[16] ~= '' and f[16] ~= '-' then data_at = total end
 	end)
-	if total <= EVENTS_FIRST + EVENTS_LAST then return end
+	if total <= EVENTS_FIRST + EVENTS_LAST + COMPACT_LAG then return end
 	local parts, n = { string.sub(text, 1, string.find(text, '\n', 1, true)) }, 0
 	each_event(text, function(_, from, to)
 		n = n + 1
@@ -191,8 +202,7 @@ local function append_event(id, last, now, change, who, name, stage, fault, mess
 		stage, '', '', '', fault or '', message or '',
 		till and till > 0 and math.max(0, till - created) or '' }, '\t')
 	append(id, string.gsub(line, '\t+$', '') .. '\n')
-	local n = last[1] + 1
-	if n > EVENTS_FIRST + EVENTS_LAST and n % COMPACT_EVERY == 0 then compact(id) end
+	if last[1] + 1 > EVENTS_FIRST + EVENTS_LAST + COMPACT_LAG then compact(id) end
 end
 
 -- What a record's last fetch committed: nil, or { kind, bytes, chunks, token }.
@@ -236,11 +246,12 @@ local function touch(id, worker, hold, mark, message)
 	if message then call('RPUSH', T .. 'ctl:' .. worker, message .. ' ' .. id) end
 end
 
--- An index: ids by minute under a name; the sorted set of that name holds the minutes.
+-- An index: ids by minute under a name, in lists <name>:<minute>; the sorted set m:<name> holds the
+-- minutes.
 local function index_add(name, now, ids)
 	local minute = math.floor(now / 60000)
 	local key = T .. name .. ':' .. minute
-	if call('EXISTS', key) == 0 then call('ZADD', T .. name, minute, minute) end
+	if call('EXISTS', key) == 0 then call('ZADD', T .. 'm:' .. name, minute, minute) end
 	push_all('RPUSH', key, ids)
 end
 
@@ -274,19 +285,12 @@ local function take_out(q, id, state)
 	return due
 end
 
--- Puts it back: where its ghost still stands, else at the tail of its lane.
+-- Puts it back: where its ghost still stands, else at the tail of its lane (enqueue knows).
 local function put_in(q, id)
 	local head = head_line(id)
-	local p, lane = head[2], lane_of(head, q)
-	if call('SREM', T .. q .. ':g', id) == 1 then
-		count(q, 1)
-		offer(q, p, lane)
-		ring(q)
-	else
-		local groups = {}
-		group(groups, p, lane, id)
-		enqueue(q, groups)
-	end
+	local groups = {}
+	group(groups, head[2], lane_of(head, q), id)
+	enqueue(q, groups)
 end
 
 -- Lets the key's name stand for another request from now on, for what is left of its window.
@@ -435,7 +439,7 @@ local function index_trim(name, minute)
 	for _ = 1, TRIM_MAX do
 		local id = call('LINDEX', key, 0)
 		if not id then
-			call('ZREM', T .. name, minute)
+			call('ZREM', T .. 'm:' .. name, minute)
 			return
 		end
 		if call('EXISTS', record_key(id)) == 1 then return end
@@ -538,6 +542,13 @@ local function waiting_of(id, last, head, now, limits)
 	local room, till, reason = room_of(host, now, limits)
 	if room <= 0 then return reason, till or 0, -1 end
 	return 'queue', 0, math.max(0, tonumber(call('HGET', T .. 'c', q) or 0) - 1)
+end
+
+-- Whoever comes first after Redis has started notes when that was.
+local function note_boot(run_id, now)
+	if call('HGET', T .. 'boot', 'run') ~= run_id then
+		call('HSET', T .. 'boot', 'run', run_id, 'at', now)
+	end
 end
 
 local function is_member(q, worker)

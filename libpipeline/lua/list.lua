@@ -1,8 +1,7 @@
 #!lua flags=no-writes
 -- list: one step back through an index of ids, newest first, with each record as find shows it.
 --
--- An index is lists by minute under a name: "i" of all, "x" of the failed, "n:<label>" of a label;
--- the sorted set of that name holds the minutes.
+-- Indexes: "i" of all, "x" of the failed, "n:<label>" of a label.
 -- ARGV: index, minute (-1: the newest), position in it (-1: its end), id there ("" any), how many,
 --   host concurrency, cold ms
 -- Returns { next minute (-1: the end), next position, next id, then per request as find: id, record,
@@ -15,7 +14,7 @@ local now = now_ms()
 
 local function list_key(m) return T .. index .. ':' .. m end
 local function before(m)
-	local older = call('ZREVRANGEBYSCORE', T .. index, m < 0 and '+inf' or '(' .. m, '-inf', 'LIMIT', 0, 1)
+	local older = call('ZREVRANGEBYSCORE', T .. 'm:' .. index, m < 0 and '+inf' or '(' .. m, '-inf', 'LIMIT', 0, 1)
 	return tonumber(older[1] or -1)
 end
 

@@ -103,10 +103,11 @@ void pl_queue_beat(struct pl_queue *queue, enum pl_stage stage, const char *name
 	struct beat_call *call = pl_alloc(sizeof *call);
 	*call = (struct beat_call) { cb, arg };
 	struct args args;
-	args_begin(&args, 3);
+	args_begin(&args, 4);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
 	args_number(&args, lease_ms);
+	args_text(&args, queue->state.run_id);
 	args_eval(&args, queue, BEAT, on_beat, call);
 }
 

@@ -27,6 +27,11 @@ bool worker_lease_holds(const struct pl_worker *worker)
 	return pl_clock_boot_ms() < worker->lease_until_ms;
 }
 
+bool pl_worker_may_act(const struct pl_worker *worker)
+{
+	return worker_lease_holds(worker);
+}
+
 struct pl_http *pl_worker_http(struct pl_worker *worker)
 {
 	return worker->http;
@@ -95,11 +100,20 @@ static void on_again(uv_timer_t *timer)
 		worker_listen(worker);
 }
 
+/* So that many workers do not come back at once. */
+static uint64_t jitter_ms(void)
+{
+	uint32_t random;
+	if (uv_random(NULL, NULL, &random, sizeof random, 0, NULL) != 0)
+		return 0;
+	return random % AGAIN_MS;
+}
+
 void worker_refused(struct pl_worker *worker)
 {
 	worker->refused = true;
 	if (!uv_is_active((uv_handle_t *)&worker->again))
-		uv_timer_start(&worker->again, on_again, AGAIN_MS, 0);
+		uv_timer_start(&worker->again, on_again, AGAIN_MS + jitter_ms(), 0);
 }
 
 struct lease_call { /* which name asked, and from when its lease counts */
@@ -483,8 +497,8 @@ void pl_worker_drain(void *state)
 		&worker->drain_end, on_drain_end, worker->drain_ms - worker->drain_ms / 4, 0);
 	if (worker->phase == WORKER_SERVING)
 		worker_check_drained(worker);
-	else if (worker->running.count == 0)
-		pl_service_drained(worker->run); /* Redis is away: the lease will run out */
+	else if (worker->running.count + worker->settling.count == 0)
+		pl_service_drained(worker->run); /* Redis is away, and nothing is held */
 }
 
 static void worker_free(struct pl_worker *worker)

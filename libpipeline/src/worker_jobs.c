@@ -317,12 +317,13 @@ void jobs_settle(struct pl_worker *worker)
 
 /* ---- reserve ---- */
 
-static void let_go(struct pl_job *job)
+/* Settles without an event: what others wrote stands, or nobody can read what stands there. */
+static void let_go(struct pl_job *job, enum pl_settle_verdict verdict)
 {
 	list_remove(&job->worker->running, job);
 	job->outcome = pl_calloc(1, sizeof *job->outcome);
 	pl_buf_init(&job->outcome->text, TEXT_MAX);
-	job->outcome->verdict = PL_SETTLE_LET_GO;
+	job->outcome->verdict = verdict;
 	job->outcome->outcome = PL_OUTCOME_NONE;
 	list_add(&job->worker->settling, job);
 }
@@ -375,7 +376,7 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 	if (err == PL_EINVAL)
 		pl_log(PL_LOG_ERROR, &about, "unreadable", "the record is not of our form");
 	if (err != PL_OK || !is_for_us(job)) {
-		let_go(job);
+		let_go(job, err == PL_EINVAL ? PL_SETTLE_FAIL : PL_SETTLE_LET_GO);
 		return;
 	}
 	job->started_ms = pl_clock_wall_ms();

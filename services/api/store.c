@@ -28,7 +28,9 @@
 #define KEY_HASH_SIZE         33 /* 128 bits of SHA-256, in hex: no accident makes two the same */
 #define IDEMPOTENCY_WINDOW_MS (24ull * 60 * 60 * 1000)
 #define LABELS_SIZE           (PL_LABELS_MAX * (PL_LABEL_SIZE_MAX + 1) + 1)
-#define PUSH_TEXT_MAX         (PL_REQUEST_BODY_MAX + 64 * 1024)
+/* Text of clients' may grow six times when it is escaped ("\u007f"). */
+#define PUSH_TEXT_MAX  (6 * (PL_FETCH_BODY_MAX + 2 * PL_HEADERS_SIZE_MAX + PL_META_MAX) + 256 * 1024)
+#define PUSH_BYTES_MAX (8 * 1024 * 1024) /* of one script call */
 
 struct wait { /* one handler's call; lives on its stack */
 	struct wait *prev, *next;
@@ -213,7 +215,10 @@ static void flush(struct store *store)
 	batch->store = store;
 	batch->count = 0;
 	struct wait *wait;
-	while ((wait = store->pushes) != NULL && batch->count < PL_PUSH_MAX) {
+	size_t bytes = 0;
+	while ((wait = store->pushes) != NULL && batch->count < PL_PUSH_MAX &&
+		(bytes == 0 || bytes + wait->as.push.item.text_len <= PUSH_BYTES_MAX)) {
+		bytes += wait->as.push.item.text_len;
 		DL_DELETE(store->pushes, wait);
 		items[batch->count] = wait->as.push.item;
 		batch->waits[batch->count++] = wait;

@@ -141,6 +141,10 @@ static size_t own_headers(struct delivery *delivery, struct pl_http_header *out)
 
 static void post(struct delivery *delivery)
 {
+	if (!pl_worker_may_act(delivery->deliverer->worker)) { /* it waited for too long */
+		settle_back(delivery);
+		return;
+	}
 	const struct pl_request *request = &delivery->job->record->request;
 	const struct pl_stage_options *own = &request->stage[PL_STAGE_DELIVER];
 	delivery->headers =

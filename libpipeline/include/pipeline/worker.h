@@ -85,6 +85,9 @@ int pl_worker_start(struct pl_service_run *run, const struct pl_work *work, void
 void pl_worker_drain(void *worker);
 void pl_worker_stop(void *worker);
 
+/* Does the lease still hold? Ask before the outside world is touched on behalf of a job that has
+ * waited: if not, settle with PL_VERDICT_BACK. */
+bool pl_worker_may_act(const struct pl_worker *worker);
 struct pl_http *pl_worker_http(struct pl_worker *worker);
 struct pl_queue *pl_worker_queue(struct pl_worker *worker);
 uv_loop_t *pl_worker_loop(struct pl_worker *worker);
