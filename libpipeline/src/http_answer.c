@@ -68,6 +68,12 @@ static bool has_name(const char *line, size_t name_len, const char *name)
 	return strlen(name) == name_len && strncasecmp(line, name, name_len) == 0;
 }
 
+static bool ends_in(const char *value, size_t len, const char *end)
+{
+	size_t end_len = strlen(end);
+	return len >= end_len && strncasecmp(value + len - end_len, end, end_len) == 0;
+}
+
 static void take_field(struct pl_http_exchange *x, const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len);
@@ -91,7 +97,7 @@ static void take_field(struct pl_http_exchange *x, const char *line, size_t len)
 		return;
 	}
 	if (has_name(line, name_len, "transfer-encoding"))
-		x->chunked = true;
+		x->chunked = ends_in(value, value_len, "chunked");
 	else if (has_name(line, name_len, "content-encoding"))
 		x->coded = true;
 	else if (has_name(line, name_len, "location") && x->location.len == 0 &&

@@ -39,6 +39,12 @@ static void say_until_close(struct peer_conn *conn)
 	peer_end(conn);
 }
 
+static void say_plainly_until_close(struct peer_conn *conn)
+{
+	peer_say(conn, OK_HEAD "Transfer-Encoding: identity\r\n\r\nall there is");
+	peer_end(conn);
+}
+
 static void say_interim(struct peer_conn *conn)
 {
 	peer_say(conn, "HTTP/1.1 103 Early Hints\r\nETag: early\r\n\r\n" OK_HEAD
@@ -237,6 +243,7 @@ static void serve_by_path(struct peer_conn *conn)
 		{ "/fields ", say_fields },
 		{ "/chunks ", say_chunks },
 		{ "/until-close ", say_until_close },
+		{ "/plainly ", say_plainly_until_close },
 		{ "/interim ", say_interim },
 		{ "/204 ", say_nothing_more },
 		{ "/too-little ", say_too_little },
@@ -345,16 +352,18 @@ static void one_answer_leaves_nothing_for_the_next(void **state)
 
 static void an_end_by_close_is_said(void **state)
 {
-	struct story story;
-	story_init(&story, *state, "/until-close");
-	story_tell(&story);
-	assert_true(story.answer.ended_by_close);
-	assert_int_equal(story.answer.content_length, -1);
-	story_fini(&story);
-	story_init(&story, *state, "/204");
-	story_tell(&story);
-	assert_false(story.answer.ended_by_close);
-	story_fini(&story);
+	static const struct {
+		const char *path;
+		bool by_close;
+	} rows[] = { { "/until-close", true }, { "/plainly", true }, { "/chunks", false },
+		{ "/204", false }, { "/hello", false } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct story story;
+		story_init(&story, *state, rows[i].path);
+		story_tell(&story);
+		assert_int_equal(story.answer.ended_by_close, rows[i].by_close);
+		story_fini(&story);
+	}
 }
 
 /* Requests. */
@@ -380,6 +389,7 @@ static void requests_carry_what_was_given_and_no_more(void **state)
 {
 	const struct pl_http_header headers[] = { { "X-One", "1" }, { "X-Empty", "" },
 		{ "X-Blank", " \t" }, { "Expect", "100-continue" } };
+	const struct pl_http_header own_agent[] = { { "user-agent", "mine" } };
 	struct rig *rig = *state;
 	struct story story;
 	story_init(&story, rig, "/back");
@@ -396,6 +406,10 @@ static void requests_carry_what_was_given_and_no_more(void **state)
 		&story, AGENT, "Accept-Encoding: identity\r\nContent-Length: 7\r\n\r\n{\"a\":1}");
 	story_init(&story, rig, "/back");
 	expect_request(&story, AGENT CODING, "\r\n");
+	story_init(&story, rig, "/back");
+	story.options.headers = own_agent;
+	story.options.headers_count = 1;
+	expect_request(&story, "Accept: */*\r\n" CODING, "user-agent: mine\r\n\r\n");
 	assert_int_equal(rig->server.connections, 1);
 }
 
@@ -494,30 +508,51 @@ static void a_connection_that_died_at_rest_costs_nothing(void **state)
 		expect(rig, i % 2 ? named : "/hello", PL_FAULT_NONE, 200, "hello");
 }
 
+static const char *early_answer;
+
 static void serve_early(struct peer_conn *conn)
 {
-	peer_say(conn, OK_HEAD "Content-Length: 2\r\n\r\nok");
-	uv_read_stop((uv_stream_t *)&conn->tcp); /* reads no more until the exchange has ended */
-	peer_later(conn, 400, peer_close);
+	peer_say(conn, early_answer);
+	uv_read_stop((uv_stream_t *)&conn->tcp); /* and never reads the rest */
+	if (strstr(early_answer, "close") != NULL)
+		peer_end(conn);
+	else
+		peer_later(conn, 400, peer_close);
 }
 
 static void an_answer_before_the_body_was_sent_is_told(void **state)
 {
+	static const struct {
+		const char *answer;
+		int status;
+	} rows[] = {
+		{ OK_HEAD "Content-Length: 2\r\n\r\nok", 200 },
+		{ OK_HEAD "Connection: close\r\nContent-Length: 2\r\n\r\nok", 200 },
+		{ OK_HEAD "Connection: close\r\n\r\nok", 200 },
+		{ "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno", 413 },
+		{ "HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", 413 },
+	};
 	struct rig *rig = *state;
-	struct story story;
 	size_t len = 32 * 1024 * 1024; /* more than the sockets hold */
 	char *body = pl_calloc(1, len);
 	rig->server.serve = serve_early;
 	rig->server.early = true;
-	story_init(&story, rig, "/early");
-	story.options.method = "POST";
-	story.options.body = body;
-	story.options.body_len = len;
-	story.options.idle_ms = 200;
-	story_tell(&story);
-	assert_int_equal(story.answer.status, 200);
-	assert_false(story.answer.sent_whole);
-	story_fini(&story);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct story story;
+		early_answer = rows[i].answer;
+		story_init(&story, rig, "/early");
+		story.options.method = "POST";
+		story.options.body = body;
+		story.options.body_len = len;
+		story.options.idle_ms = 200;
+		story_tell(&story);
+		assert_false(story.answer.sent_whole);
+		if (story.answer.fault == PL_FAULT_NONE)
+			assert_int_equal(story.answer.status, rows[i].status);
+		print_message(
+			"%zu %s %d\n", i, pl_fault_name(story.answer.fault), story.answer.status);
+		story_fini(&story);
+	}
 	free(body);
 }
 

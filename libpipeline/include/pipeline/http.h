@@ -33,14 +33,14 @@ struct pl_http_header {
 };
 
 struct pl_http_answer {
-	enum pl_fault fault;   /* PL_FAULT_NONE: a whole answer was read, whatever its status */
-	char message[160];     /* a sentence on the fault, safe to show a client; "" for none */
-	int status;            /* of the last hop; 0 when none came */
-	uint64_t body_bytes;   /* decoded bytes handed to on_body */
-	bool sent_whole;       /* the request body was sent to its end */
-	bool ended_by_close;   /* neither length nor chunks: completeness can't be checked */
-	unsigned redirects;    /* hops followed */
-	uint64_t ms;           /* from start to now */
+	enum pl_fault fault; /* PL_FAULT_NONE: a whole answer was read, whatever its status */
+	char message[160];   /* a sentence on the fault, safe to show a client; "" for none */
+	int status;          /* of the last hop; 0 when none came */
+	uint64_t body_bytes; /* decoded bytes handed to on_body */
+	bool sent_whole;     /* the request went out to the end of its body (last hop) */
+	bool ended_by_close; /* neither length nor chunks: completeness can't be checked */
+	unsigned redirects;  /* hops followed */
+	uint64_t ms;         /* from start to now */
 	/* "" when absent; the last hop's, cut to their size */
 	char content_type[256];
 	char retry_after[64];
@@ -54,7 +54,8 @@ struct pl_http_answer {
 
 enum pl_http_flow {
 	PL_HTTP_GO,    /* taken */
-	PL_HTTP_PAUSE, /* not taken: the same bytes are offered again after pl_http_resume */
+	PL_HTTP_PAUSE, /* not taken: the same bytes are offered again after pl_http_resume; from
+			* on_head: the body waits (an answer without one may still end) */
 	PL_HTTP_STOP,  /* enough: close; the answer counts as whole */
 };
 
@@ -84,10 +85,14 @@ struct pl_http_engine_options {
 	const char *user_agent;
 };
 
-PL_MUST_CHECK enum pl_err pl_http_new(uv_loop_t *loop, const struct pl_http_engine_options *options,
-	struct pl_http **out);
-/* A URL that does not parse or is blocked still ends in on_done (fault, next loop turn). */
+PL_MUST_CHECK enum pl_err pl_http_new(
+	uv_loop_t *loop, const struct pl_http_engine_options *options, struct pl_http **out);
+/* A URL that does not parse or is blocked, and a header that would break its line, still end in
+ * on_done (PL_FAULT_ADDRESS_BLOCKED, a later loop turn). Expect is not sent, nor a Content-Type of
+ * curl's own. Redirects: 303 becomes a GET; 301 and 302 are followed for GET and HEAD only, 307
+ * and 308 with a body within the origin only; another origin gets none of headers and body. */
 struct pl_http_exchange *pl_http_start(struct pl_http *http, const struct pl_http_options *options);
+/* No callback comes from inside it. The idle time does not run during a pause, the total does. */
 void pl_http_resume(struct pl_http_exchange *exchange);
 /* Ends it with this fault; on_done comes on a later loop turn. Idempotent. */
 void pl_http_cut(struct pl_http_exchange *exchange, enum pl_fault fault);
