@@ -1,0 +1,193 @@
+"""Containers: docker compose up, with a real engine; scaled, killed, restarted; nothing lost."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from peers import loud, patience, pipeline as product
+from peers.compose import SERVICES, Absent, Engine, Stack
+from peers.web import Answer, Gate, Peer
+
+HOST = "host.docker.internal"  # this machine, as a container sees it
+CONSUMERS = 4
+PREFETCH = 4  # so that no worker alone can hold what four are to share
+NEW_HOST_SLOTS = 2
+SET_BY_COMPOSE = {"BIND", "PORT", "METRICS_PORT"}  # a container's own business
+
+
+@pytest.fixture(scope="module")
+def engine():
+    if product.sanitized():
+        loud.skip("the images are the same whatever the tests' own build: left to the plain one")
+    try:
+        found = Engine()
+    except Absent as reason:
+        loud.skip(str(reason))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def built(engine, tmp_path_factory):
+    stack = Stack(
+        engine, tmp_path_factory.mktemp("compose"), ALLOW_HOSTS=HOST, PREFETCH=PREFETCH, LEASE="2s",
+        FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s",
+    )
+    try:
+        stack.build()
+        stack.up()
+        yield stack
+    finally:
+        stack.destroy()
+
+
+@pytest.fixture
+def stack(request, cast, built):
+    """One of everything, all of it working."""
+    cast(type("Teller", (), {"story": lambda self: built.story()})())
+    return built.up("--scale", "consumer=1")
+
+
+@pytest.fixture
+def host(cast):
+    """host(): a peer on this machine that containers reach."""
+    def enter(*args, **options):
+        peer = cast(Peer(*args, address="0.0.0.0", **options))
+        peer.at_host = lambda path="/": peer.url(path, host=HOST)
+        return peer
+
+    return enter
+
+
+@pytest.fixture
+def provider(host):
+    return host("provider")
+
+
+@pytest.fixture
+def receiver(host):
+    return host("receiver")
+
+
+def test_every_setting_reaches_the_services(programs):
+    """A container has no flags: what docker-compose.yml does not pass on can't be set."""
+    with open(os.path.join(product.ROOT, "docker-compose.yml")) as file:
+        passed = set(re.findall(r"^  ([A-Z_]+):", file.read(), re.MULTILINE))
+    known = set()
+    for service in ("api", "consumer", "responder"):
+        told = subprocess.run([product.program(f"fetchback-{service}"), "--check"], capture_output=True, text=True, timeout=20)
+        known |= {line.partition("=")[0] for line in told.stdout.splitlines()}
+    assert known - SET_BY_COMPOSE <= passed and passed <= known | {f"{name}_FILE" for name in known}
+
+
+@pytest.mark.long
+def test_two_urls_in_and_the_callback_arrives(stack, provider, receiver):
+    provider.answers({"report": 7})
+    request = stack.post(provider.at_host("/report"), receiver.at_host("/hook"))
+    (delivery,) = receiver.got(1)
+    assert delivery.json == {"requestId": request, "data": {"report": 7}}
+    stack.wait(request, "delivered")
+    told = {json.loads(line[line.index("{"):])["service"] for line in stack.output().splitlines() if request in line}
+    assert told == {"api", "consumer", "responder"}
+
+
+@pytest.mark.long
+def test_the_env_file_counts(stack, provider, receiver):
+    """FETCH_SCHEDULE and ALLOW_HOSTS of .env; nothing else that is private is reached, no neighbour either."""
+    provider.answers(503, 200)
+    request = stack.post(provider.at_host(), receiver.at_host())
+    stack.wait(request, "delivered")
+    assert provider.requests[1].at - provider.requests[0].at < 4  # 5 s without .env
+    refused = stack.call("POST", "/", {"provider": provider.url(host=stack.gateway()), "callbackUrl": receiver.at_host()})
+    assert refused.status == 422 and "address_blocked" in refused.faults["/provider"]
+    for neighbour in ("http://redis:6379/", "http://api:3001/healthz", "http://responder:9464/metrics"):
+        blocked = stack.post(neighbour, receiver.at_host())
+        assert stack.wait(blocked, "failed")["error"]["code"] == "address_blocked"
+
+
+@pytest.mark.long
+def test_containers_may_do_nothing_but_their_work(stack):
+    published = {}
+    for service in SERVICES:
+        (container,) = stack.containers(service)
+        with open(f"/proc/{stack.pid(container)}/status") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert status["Uid"].split() == ["10001"] * 4 and status["Gid"].split() == ["10001"] * 4
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        assert stack.compose("exec", "-T", service, "touch", "/tmp/a-file").returncode != 0
+        ports = stack.inspect(container)["NetworkSettings"]["Ports"] or {}
+        published[service] = {place["HostIp"] for places in ports.values() for place in places or []}
+    assert published == {"redis": set(), "api": {"127.0.0.1"}, "consumer": set(), "responder": set()}
+
+
+@pytest.mark.long
+def test_health_is_told_and_true(stack):
+    patience.until(stack.healthy, stack.story, 60)
+    for service in ("api", "consumer", "responder"):
+        assert stack.does("exec", "-T", service, "fetchback", "health").startswith("ready")
+    stack.does("stop", "redis")
+    try:
+        for service in ("api", "consumer", "responder"):
+            ill = lambda: stack.compose("exec", "-T", service, "fetchback", "health").returncode == 1
+            patience.until(ill, lambda: f"{service} to be ill without Redis")
+    finally:
+        stack.does("start", "redis")
+    patience.until(stack.ready, stack.story)
+
+
+@pytest.mark.long
+def test_the_command_asks_the_api_next_door(stack, provider, receiver):
+    sent = json.loads(stack.does("run", "--rm", "fetchback", "send", provider.at_host(), receiver.at_host(), "--json"))
+    stack.wait(sent["requestId"], "delivered")
+    told = stack.does("run", "--rm", "fetchback", "status", sent["requestId"])
+    assert re.search(r"state +delivered", told)
+
+
+@pytest.mark.long
+def test_four_consumers_share_the_work(stack, host, receiver):
+    stack.up("--scale", f"consumer={CONSUMERS}")
+    assert len(stack.containers("consumer")) == CONSUMERS
+    gate, wanted = Gate(), CONSUMERS * PREFETCH
+    providers = [host(f"provider-{i}") for i in range(wanted // NEW_HOST_SLOTS)]
+    for one in providers:
+        one.answers(Answer(hold=gate))
+    requests = [stack.post(one.at_host(), receiver.at_host()) for one in providers for _ in range(NEW_HOST_SLOTS)]
+    busy = lambda: sum(one.busy for one in providers)
+    patience.until(lambda: busy() == wanted, lambda: f"{wanted} fetches at once: {busy()}\n{stack.story()}")
+    gate.open()
+    stack.wait_all(requests)
+    assert sorted(seen.id for seen in receiver.requests) == sorted(requests)
+
+
+@pytest.mark.long
+def test_killed_containers_come_back_and_nothing_is_lost(stack, host, receiver):
+    gate = Gate()
+    slow = host("slow", said=Answer(hold=gate))
+    requests = [stack.post(slow.at_host(), receiver.at_host()) for _ in range(2 * PREFETCH)]
+    slow.got(NEW_HOST_SLOTS)
+    for service in ("consumer", "redis", "responder", "api"):
+        stack.crash(*stack.containers(service))
+    patience.until(stack.ready, stack.story)
+    gate.open()
+    stack.wait_all(requests, timeout=60)
+    assert {seen.id for seen in receiver.requests} == set(requests)
+
+
+@pytest.mark.long
+def test_down_and_up_again_keeps_the_data(stack, provider, receiver):
+    provider.answers({"kept": True})
+    old = stack.post(provider.at_host(), receiver.at_host())
+    stack.wait(old, "delivered")
+    record, data = stack.record(old), stack.data(old)
+    receiver.answers(503)
+    owed = stack.post(provider.at_host(), receiver.at_host())
+    receiver.got(2)
+    stack.down()
+    assert not stack.containers("redis")
+    receiver.answers(200)
+    stack.up()
+    assert (stack.record(old), stack.data(old)) == (record, data)
+    stack.wait(owed, "delivered")
