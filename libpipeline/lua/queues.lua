@@ -2,7 +2,8 @@
 -- queues: how each of the two stands.
 --
 -- Returns per queue (f, d): ready, delayed, leased, workers, 1 if paused, age of the oldest ready
--- (ms; -1: none seen), and at the end: live, dead, undelivered bytes.
+-- (ms; -1: none seen), and at the end: live, dead, undelivered bytes, bytes that finished requests
+-- use, requests taken away by retention so far.
 local LANES_MAX = 64 -- heads looked at for the oldest
 local now = now_ms()
 local answer = {}
@@ -25,4 +26,6 @@ end
 answer[#answer + 1] = counted('live')
 answer[#answer + 1] = counted('dead')
 answer[#answer + 1] = counted('bytes')
+answer[#answer + 1] = math.max(0, counted('kept'))
+answer[#answer + 1] = counted('trimmed')
 return answer

@@ -261,6 +261,9 @@ static void refuse(struct pl_http_call *call, int status, const char *headers, c
 			  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%"
 			  "s\"}",
 			  pl_http_status_phrase(status), status, detail) == PL_OK);
+	const struct pl_http_server_options *options = &call->worker->server->options;
+	if (options->refused != NULL)
+		options->refused(options->arg, status);
 	call->closes = true;
 	pl_http_call_answer(
 		call, status, "application/problem+json", headers, body->data, body->len);

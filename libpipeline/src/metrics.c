@@ -208,7 +208,7 @@ static enum pl_err write_series(const struct pl_metric *row, const struct pl_buf
 	if (row->kind == PL_METRIC_HISTOGRAM)
 		return write_histogram(row, labels, cells, out);
 	uint64_t value = look(cells);
-	if (row->kind == PL_METRIC_GAUGE && value == PL_METRIC_UNKNOWN)
+	if (value == PL_METRIC_UNKNOWN)
 		return PL_OK;
 	decimal(value, row->scale, text);
 	return write_sample(row, "", labels, text, out);

@@ -115,7 +115,7 @@ struct queues_call {
 
 static void on_queues(void *arg, enum pl_err err, const redisReply *reply)
 {
-	enum { FIELDS = 6, TOTALS = 3 };
+	enum { FIELDS = 6, TOTALS = 5 };
 	struct queues_call *call = arg;
 	struct pl_queues queues;
 	err = reply_error(err, reply, NULL);
@@ -135,6 +135,8 @@ static void on_queues(void *arg, enum pl_err err, const redisReply *reply)
 		queues.live = (uint64_t)e[0]->integer;
 		queues.dead = (uint64_t)e[1]->integer;
 		queues.undelivered_bytes = (uint64_t)e[2]->integer;
+		queues.kept_bytes = (uint64_t)e[3]->integer;
+		queues.trimmed = (uint64_t)e[4]->integer;
 	}
 	call->cb(call->arg, err, err == PL_OK ? &queues : NULL);
 	free(call);

@@ -110,6 +110,12 @@ static enum pl_err read_hosts(
 	return PL_OK;
 }
 
+static void on_http_refused(void *arg, int status)
+{
+	struct api *api = arg;
+	api_metrics_http(&api->metrics, status);
+}
+
 static enum pl_err start_http(struct api *api, const struct pl_settings *settings, const char **why)
 {
 	const struct pl_http_server_options options = {
@@ -123,6 +129,7 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 		.idle_ms = IDLE_MS,
 		.handler = routes_handle,
 		.body_limit = routes_body_limit,
+		.refused = on_http_refused,
 		.arg = api,
 	};
 	return pl_http_server_start(&options, &api->http, why);

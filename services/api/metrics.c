@@ -21,6 +21,7 @@ static const char *const refusals[] = {
 	[API_REFUSED_FULL] = "full",
 	[API_REFUSED_UNAVAILABLE] = "unavailable",
 	[API_REFUSED_UNKNOWN] = "unknown",
+	[API_REFUSED_HTTP] = "http",
 	NULL,
 };
 
@@ -78,6 +79,11 @@ static const struct pl_metric rows[API_METRICS] = {
 		.help = "Requests that failed and are kept.", OF_PIPELINE },
 	[API_UNDELIVERED] = { GAUGE("fetchback_undelivered_bytes"),
 		.help = "Fetched data that waits in Redis for its delivery.", OF_PIPELINE },
+	[API_KEPT] = { GAUGE("fetchback_kept_bytes"),
+		.help = "What finished requests use in Redis until retention takes them away.",
+		OF_PIPELINE },
+	[API_TRIMMED] = { COUNTER("fetchback_trimmed_total"),
+		.help = "Finished requests that retention has taken away.", OF_PIPELINE },
 };
 
 void api_metrics_init(struct api_metrics *metrics, uint64_t queue_max)
@@ -101,6 +107,11 @@ void api_metrics_fini(struct api_metrics *metrics)
 void api_metrics_refused(struct api_metrics *metrics, enum api_refusal why)
 {
 	pl_metrics_add(metrics->counts, API_REFUSED, why, 1);
+}
+
+void api_metrics_http(struct api_metrics *metrics, int status)
+{
+	api_metrics_refused(metrics, status == 413 ? API_REFUSED_TOO_LARGE : API_REFUSED_HTTP);
 }
 
 void api_metrics_unread(
@@ -156,6 +167,8 @@ static void show(struct pl_metrics *counts, const struct pl_queues *figures)
 	pl_metrics_set(counts, API_LIVE, 0, figures->live);
 	pl_metrics_set(counts, API_DEAD, 0, figures->dead);
 	pl_metrics_set(counts, API_UNDELIVERED, 0, figures->undelivered_bytes);
+	pl_metrics_set(counts, API_KEPT, 0, figures->kept_bytes);
+	pl_metrics_set(counts, API_TRIMMED, 0, figures->trimmed);
 }
 
 /* What nobody knows is not shown: an old figure would look like a pipeline that stands still. */
@@ -163,7 +176,8 @@ static void hide(struct pl_metrics *counts)
 {
 	static const enum api_metric of_queues[] = { API_DEPTH, API_DELAYED, API_LEASED, API_OLDEST,
 		API_WORKERS, API_PAUSED };
-	static const enum api_metric of_pipeline[] = { API_LIVE, API_DEAD, API_UNDELIVERED };
+	static const enum api_metric of_pipeline[] = { API_LIVE, API_DEAD, API_UNDELIVERED,
+		API_KEPT, API_TRIMMED };
 	for (size_t i = 0; i < sizeof(of_queues) / sizeof(of_queues[0]); i++)
 		for (size_t stage = 0; stage < PL_STAGES; stage++)
 			pl_metrics_set(counts, of_queues[i], stage, PL_METRIC_UNKNOWN);

@@ -31,6 +31,8 @@ enum api_metric { /* the rows */
 	API_LIVE_MAX,
 	API_DEAD,
 	API_UNDELIVERED,
+	API_KEPT,
+	API_TRIMMED,
 	API_METRICS
 };
 
@@ -43,6 +45,7 @@ enum api_refusal {
 	API_REFUSED_FULL,        /* 503: the backlog, or Redis */
 	API_REFUSED_UNAVAILABLE, /* 503: nothing was stored */
 	API_REFUSED_UNKNOWN,     /* 503: it may have been stored */
+	API_REFUSED_HTTP,        /* by the HTTP server: framing, time, connections */
 };
 
 struct api_metrics {
@@ -55,6 +58,8 @@ void api_metrics_init(struct api_metrics *metrics, uint64_t queue_max);
 void api_metrics_fini(struct api_metrics *metrics);
 
 void api_metrics_refused(struct api_metrics *metrics, enum api_refusal why);
+/* The HTTP server answered so by itself: no handler saw it. */
+void api_metrics_http(struct api_metrics *metrics, int status);
 /* A body that pl_request_parse refused. */
 void api_metrics_unread(
 	struct api_metrics *metrics, enum pl_err err, const struct pl_faults *faults);

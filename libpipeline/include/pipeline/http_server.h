@@ -38,6 +38,8 @@ struct pl_http_server_options {
 	void (*handler)(void *arg, struct pl_http_call *call);
 	/* The body ceiling for a method and path; NULL: body_max for all. */
 	size_t (*body_limit)(void *arg, const char *method, const char *path);
+	/* Told of each call that the server answers by itself, on its threads; may be NULL. */
+	void (*refused)(void *arg, int status);
 	void *arg;
 };
 

@@ -20,7 +20,7 @@
 
 #define PL_METRICS_TYPE     "text/plain; version=0.0.4; charset=utf-8"
 #define PL_METRICS_TEXT_MAX (256 * 1024) /* bytes of everything a process tells */
-#define PL_METRIC_UNKNOWN   UINT64_MAX   /* a gauge set to it is left out */
+#define PL_METRIC_UNKNOWN   UINT64_MAX   /* a gauge or counter set to it is left out */
 
 struct pl_metrics;
 

@@ -166,6 +166,8 @@ struct pl_queue_figures {
 struct pl_queues {
 	struct pl_queue_figures stage[PL_STAGES];
 	uint64_t live, dead, undelivered_bytes;
+	uint64_t kept_bytes; /* of finished requests */
+	uint64_t trimmed;    /* finished requests that retention took away, ever */
 };
 typedef void (*pl_queues_cb)(void *arg, enum pl_err err, const struct pl_queues *queues);
 void pl_queue_queues(struct pl_queue *queue, pl_queues_cb cb, void *arg);
