@@ -4,28 +4,14 @@
  *   begin -> first_hop -> hop_begin -> resolved -> dial -> (curl) -> curl_done -> finish
  *                            ^                                          |
  *                            '---------------- follow -----------------'
- *
- * Handles are pooled without curl_easy_reset: what never varies is set once in set_for_life, and
- * set_for_hop sets everything that does vary, each time, so nothing of one exchange can reach the
- * next. There are no credentials, cookies or certificates of clients in a handle at all.
  */
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
 
 #include "http_private.h"
 #include "pipeline/mem.h"
-
-/* Each exchange brings the addresses it was judged by and curl reads them at once, so its cache
- * needs no memory; two seconds, since it counts in whole ones. */
-#define DNS_CACHE_S 2L
-/* Servers commonly close what rests for 60 s; a request must not meet that close. */
-#define CONNECTION_REST_S 50L
 
 static void finish(struct pl_http_exchange *x, enum pl_fault fault, const char *text);
 static void dial(struct pl_http_exchange *x);
@@ -77,236 +63,11 @@ bool http_exchange_is_talking(const struct pl_http_exchange *x)
 }
 
 /* The request goes out: from now on silence counts. */
-static void talk(struct pl_http_exchange *x)
+void http_exchange_talk(struct pl_http_exchange *x)
 {
 	x->active_ms = uv_now(x->http->loop);
 	if (x->options.idle_ms > 0 && x->timer_at_ms > x->active_ms + x->options.idle_ms)
 		arm_timer(x);
-}
-
-/* The address policy, asked three times: for all answers, at the socket, before each request. */
-
-static bool allowed(const struct pl_http_exchange *x, const struct sockaddr *address)
-{
-	const char *name = x->is_literal ? NULL : pl_url_host(x->url);
-	return pl_netpolicy_judge(x->http->policy, address, name, NULL) == PL_OK;
-}
-
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	(void)purpose;
-	struct pl_http_exchange *x = arg;
-	x->active_ms = 0; /* curl tries again when a reused connection was dead */
-	if (!allowed(x, &address->addr)) {
-		x->fault = PL_FAULT_ADDRESS_BLOCKED;
-		return CURL_SOCKET_BAD;
-	}
-	int type = address->socktype | SOCK_CLOEXEC;
-	curl_socket_t fd = socket(address->family, type, address->protocol);
-	http_loop_opened(x->http, fd);
-	return fd;
-}
-
-static bool read_address(const char *ip, int port, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-	memset(out, 0, sizeof(*out));
-	if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		return true;
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	return inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1;
-}
-
-static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
-{
-	(void)local_ip;
-	(void)local_port;
-	struct pl_http_exchange *x = arg;
-	struct sockaddr_storage peer;
-	if (!read_address(peer_ip, peer_port, &peer) || !allowed(x, (struct sockaddr *)&peer)) {
-		x->fault = PL_FAULT_ADDRESS_BLOCKED;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	talk(x);
-	return CURL_PREREQFUNC_OK;
-}
-
-/* Curl looks for its own answer only where our pin did not reach it, and must not have one. */
-static int before_resolve(void *resolver, void *reserved, void *arg)
-{
-	(void)resolver;
-	(void)reserved;
-	const struct pl_http_exchange *x = arg;
-	return x->is_literal ? 0 : 1;
-}
-
-/* What curl is told. */
-
-static void set_for_life(struct pl_http_exchange *x)
-{
-	CURL *easy = x->easy;
-	const struct pl_http *http = x->http;
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)x);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else http_proxy would hide every address */
-	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_REST_S);
-	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (http->ca_file != NULL)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
-	/* With a folder of authorities curl would read them all for every handshake. */
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
-	/* A connection outlives the exchange that opened it: the engine closes it. */
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_loop_close_socket);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, x->http);
-	curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
-	curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, x);
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, x);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_answer_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_answer_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-}
-
-static void set_method(struct pl_http_exchange *x)
-{
-	bool post = strcmp(x->method, "POST") == 0;
-	bool head = strcmp(x->method, "HEAD") == 0;
-	if (x->with_body || post || strcmp(x->method, "PUT") == 0 ||
-		strcmp(x->method, "PATCH") == 0) {
-		curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
-		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->with_body ? x->options.body : "");
-		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-			(curl_off_t)(x->with_body ? x->options.body_len : 0));
-	} else {
-		curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L); /* also undoes NOBODY */
-		if (head)
-			curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
-		post = head || strcmp(x->method, "GET") == 0;
-	}
-	curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, post ? NULL : x->method);
-}
-
-static bool is_token(const char *text)
-{
-	const char *at = text;
-	while (isalnum((unsigned char)*at) ||
-		(*at != '\0' && strchr("-!#$%&'*+.^_`|~", *at) != NULL))
-		at++;
-	return at > text && *at == '\0';
-}
-
-/* curl sends line ends inside a value as they are. */
-static bool is_sendable(const struct pl_http_header *header)
-{
-	return is_token(header->name) && strpbrk(header->value, "\r\n") == NULL;
-}
-
-static bool is_sent(const struct pl_http_exchange *x, const struct pl_http_header *header)
-{
-	if (strcasecmp(header->name, "Expect") == 0) /* curl would not wait for the answer to it */
-		return false;
-	if (x->options.identity && strcasecmp(header->name, "Accept-Encoding") == 0)
-		return false;
-	return x->with_body || x->options.body == NULL ||
-	       strncasecmp(header->name, "Content-", 8) != 0;
-}
-
-static void add_node(struct pl_http_exchange *x, size_t *count, char *line)
-{
-	struct curl_slist *node = &x->nodes[*count];
-	*node = (struct curl_slist) { .data = line };
-	if (*count > 0)
-		x->nodes[*count - 1].next = node;
-	(*count)++;
-}
-
-static bool is_blank(const char *text)
-{
-	while (*text == ' ' || *text == '\t')
-		text++;
-	return *text == '\0';
-}
-
-/* The room was reserved before, so the line stays where it is. */
-static char *add_line(struct pl_buf *lines, const struct pl_http_header *header)
-{
-	size_t name_len = strlen(header->name), value_len = strlen(header->value);
-	/* "Name:" with nothing behind would make curl drop the header; ';' means an empty one. */
-	bool empty = is_blank(header->value);
-	size_t len = empty ? name_len + 1 : name_len + 2 + value_len;
-	char *line = pl_buf_reserve(lines, len + 1);
-	memcpy(line, header->name, name_len);
-	memcpy(line + name_len, empty ? ";" : ": ", empty ? 1 : 2);
-	if (!empty)
-		memcpy(line + name_len + 2, header->value, value_len);
-	line[len] = '\0';
-	pl_buf_wrote(lines, len + 1);
-	return line;
-}
-
-static bool set_headers(struct pl_http_exchange *x)
-{
-	static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
-	static char identity[] = "Accept-Encoding: identity";
-	const struct pl_http_options *options = &x->options;
-	size_t own = x->own_words ? options->headers_count : 0, bytes = 1, count = 0;
-	bool typed = false;
-	for (size_t i = 0; i < own; i++) {
-		if (!is_sendable(&options->headers[i]))
-			return false;
-		bytes += strlen(options->headers[i].name) + strlen(options->headers[i].value) + 4;
-	}
-	pl_buf_clear(&x->lines);
-	if (pl_buf_reserve(&x->lines, bytes) == NULL)
-		return false;
-	if (own + 3 > x->nodes_room) {
-		x->nodes_room = own + 3;
-		x->nodes = pl_realloc(x->nodes, x->nodes_room * sizeof(*x->nodes));
-	}
-	for (size_t i = 0; i < own; i++) {
-		if (!is_sent(x, &options->headers[i]))
-			continue;
-		typed = typed || strcasecmp(options->headers[i].name, "Content-Type") == 0;
-		add_node(x, &count, add_line(&x->lines, &options->headers[i]));
-	}
-	if (!typed)
-		add_node(x, &count, no_type); /* curl's own guess would be a form */
-	add_node(x, &count, no_expect);       /* a second trip for nothing */
-	if (options->identity)
-		add_node(x, &count, identity);
-	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->nodes);
-	return true;
-}
-
-static bool set_for_hop(struct pl_http_exchange *x)
-{
-	curl_easy_setopt(x->easy, CURLOPT_CURLU, pl_url_handle(x->url));
-	curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->is_literal ? NULL : &x->pin_node);
-	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)x->options.connect_ms);
-	if (x->identity != x->options.identity) {
-		x->identity = x->options.identity;
-		curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, x->identity ? NULL : "");
-	}
-	set_method(x);
-	return set_headers(x);
 }
 
 /* The steps. */
@@ -353,26 +114,6 @@ static enum pl_fault lookup_fault(enum pl_err err, const char **text)
 	return PL_FAULT_DNS;
 }
 
-/* "+": forgotten by itself after DNS_CACHE_S. A pin replaces the name's older one in curl's
- * cache, and curl reads it in the same call, so an exchange dials only what was judged for it. */
-static void pin(struct pl_http_exchange *x, const struct sockaddr_storage *addresses, size_t count)
-{
-	int len = snprintf(
-		x->pin, sizeof(x->pin), "+%s:%u:", pl_url_host(x->url), pl_url_port(x->url));
-	for (size_t i = 0; i < count; i++) {
-		char ip[INET6_ADDRSTRLEN];
-		const void *binary = &((const struct sockaddr_in *)&addresses[i])->sin_addr;
-		bool v6 = addresses[i].ss_family == AF_INET6;
-		if (v6)
-			binary = &((const struct sockaddr_in6 *)&addresses[i])->sin6_addr;
-		PL_ASSERT(inet_ntop(addresses[i].ss_family, binary, ip, sizeof(ip)) != NULL);
-		len += snprintf(x->pin + len, sizeof(x->pin) - (size_t)len, v6 ? "%s[%s]" : "%s%s",
-			i > 0 ? "," : "", ip);
-		PL_ASSERT((size_t)len < sizeof(x->pin));
-	}
-	x->pin_node = (struct curl_slist) { .data = x->pin };
-}
-
 static void on_resolved(
 	void *arg, enum pl_err err, const struct sockaddr_storage *addresses, size_t count)
 {
@@ -385,12 +126,12 @@ static void on_resolved(
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (allowed(x, (const struct sockaddr *)&addresses[i]))
+		if (http_address_allowed(x, (const struct sockaddr *)&addresses[i]))
 			continue;
 		finish(x, PL_FAULT_ADDRESS_BLOCKED, NULL);
 		return;
 	}
-	pin(x, addresses, count);
+	http_address_pin(x, addresses, count);
 	dial(x);
 }
 
@@ -403,7 +144,7 @@ static void hop_begin(struct pl_http_exchange *x)
 		x->step = HTTP_RESOLVING;
 		x->lookup = pl_resolver_find(x->http->resolver, pl_url_host(x->url),
 			(uint16_t)pl_url_port(x->url), on_resolved, x);
-	} else if (allowed(x, (struct sockaddr *)&literal)) {
+	} else if (http_address_allowed(x, (struct sockaddr *)&literal)) {
 		dial(x);
 	} else {
 		finish(x, PL_FAULT_ADDRESS_BLOCKED, NULL);
@@ -412,7 +153,7 @@ static void hop_begin(struct pl_http_exchange *x)
 
 static void dial(struct pl_http_exchange *x)
 {
-	if (!set_for_hop(x)) {
+	if (!http_request_set_for_hop(x)) {
 		finish(x, PL_FAULT_ADDRESS_BLOCKED, "a header of the request cannot be sent");
 		return;
 	}
@@ -604,7 +345,7 @@ struct pl_http_exchange *http_exchange_new(struct pl_http *http)
 	http->handles++;
 	pl_buf_init(&x->lines, PL_HTTP_REQUEST_HEADERS_MAX);
 	pl_buf_init(&x->location, PL_URL_MAX);
-	set_for_life(x);
+	http_request_set_for_life(x);
 	return x;
 }
 

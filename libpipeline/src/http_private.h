@@ -1,6 +1,7 @@
 /*
- * http, inside: one engine (http.c) owns a curl_multi on the loop (http_loop.c) and exchanges
- * that walk their steps (http_exchange.c), writing down what servers say (http_answer.c).
+ * http, inside: one engine (http.c) owns a curl_multi on the loop (http_loop.c) and exchanges that
+ * walk their steps (http_exchange.c): what is asked (http_request.c), of whom (http_address.c),
+ * what is answered (http_answer.c), what went wrong (http_fault.c).
  *
  * Nothing ends from inside a callback of curl: those only set marks (`fault`, `stopped`, …) and
  * make curl give up; the exchange ends when curl's message about it is read, outside.
@@ -60,7 +61,7 @@ struct pl_http_exchange {
 	struct pl_http *http;
 	TAILQ_ENTRY(pl_http_exchange) link;       /* live or pool */
 	TAILQ_ENTRY(pl_http_exchange) woken_link; /* while is_woken */
-	CURL *easy;                               /* lives as long as this, see exchange_new */
+	CURL *easy;                               /* lives as long as this, see http_request.c */
 	uv_timer_t timer;                         /* total and idle; curl has the connect timeout */
 	uint64_t timer_at_ms;
 
@@ -111,9 +112,22 @@ void http_exchange_wake(struct pl_http_exchange *x);
 void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code);
 /* Bytes moved. */
 void http_exchange_active(struct pl_http_exchange *x);
+/* The request goes out: from now on silence counts. */
+void http_exchange_talk(struct pl_http_exchange *x);
 /* An attempt to connect is over, one way or the other. */
 void http_exchange_lost_address(struct pl_http_exchange *x);
 bool http_exchange_is_talking(const struct pl_http_exchange *x);
+
+/* http_request.c */
+void http_request_set_for_life(struct pl_http_exchange *x);
+/* False: a header cannot be sent. */
+PL_MUST_CHECK bool http_request_set_for_hop(struct pl_http_exchange *x);
+
+/* http_address.c */
+void http_address_set_for_life(struct pl_http_exchange *x);
+bool http_address_allowed(const struct pl_http_exchange *x, const struct sockaddr *address);
+void http_address_pin(
+	struct pl_http_exchange *x, const struct sockaddr_storage *addresses, size_t count);
 
 /* http_answer.c: what curl calls while bytes come in */
 size_t http_answer_header(char *line, size_t size, size_t count, void *arg);
