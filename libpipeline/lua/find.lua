@@ -1,10 +1,10 @@
 #!lua flags=no-writes
 -- find: a record, who holds it, and why it waits.
 --
--- ARGV: id, host concurrency, cold ms
+-- ARGV: id, host concurrency, host rate, cold ms
 -- Returns false, or { record, 1 if held, reason or "", until (Unix ms, 0), ahead (-1: not given) }.
 local id = ARGV[1]
-local limits = { host_concurrency = tonumber(ARGV[2]), cold_ms = tonumber(ARGV[3]) }
+local limits = { host_concurrency = tonumber(ARGV[2]), rate = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local now = now_ms()
 local record = call('GET', record_key(id))
 if not record then return false end

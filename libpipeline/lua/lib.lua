@@ -480,8 +480,9 @@ local function forget_bytes(id, state)
 end
 
 -- What a host may still take. Fields of a host: n in flight, s slots earned, g last success,
--- a answers since, b failures in a row, o breaker open until, u held until, t turns, w starving.
-local FIELDS = { 'n', 's', 'g', 'a', 'b', 'o', 'u', 't', 'w' }
+-- a answers since, b failures in a row, o breaker open until, u held until, t turns, w starving,
+-- v when the next one is due by its rate (a fraction of a ms).
+local FIELDS = { 'n', 's', 'g', 'a', 'b', 'o', 'u', 't', 'w', 'v' }
 local function host_of(q, lane)
 	local values = call('HMGET', host_key(q, lane), unpack(FIELDS))
 	local host = {}
@@ -513,15 +514,39 @@ local function is_cold(host, now, limits)
 	return host.a >= COLD_ANSWERS or now - host.g > limits.cold_ms
 end
 
+-- What the operator allows a host: its own line of HOSTS_FILE (kept in `limits`, "concurrency rate",
+-- "-" for the default) or the service's settings. rate: requests a second, 0 is any.
+local function limits_of(lane, limits)
+	local own = any('limits') and call('HGET', T .. 'limits', lane)
+	if not own then return limits.host_concurrency, limits.rate end
+	local concurrency, rate = string.match(own, '^(%S+) (%S+)$')
+	return tonumber(concurrency) or limits.host_concurrency, tonumber(rate) or limits.rate
+end
+
+-- How many a rate allows now, and when the next one is due (GCRA; a tenth of a second may go at once).
+local function pace_of(host, now, rate)
+	local interval = 1000 / rate
+	local due = math.max(host.v, now)
+	local burst = math.max(1, rate / 10) * interval
+	return math.floor((now + burst - due) / interval + 1e-6), math.ceil(due + interval - burst)
+end
+
 -- Free slots, and until when there are none if that is a matter of time, with the reason.
-local function room_of(host, now, limits)
+local function room_of(host, now, limits, lane)
+	local concurrency, rate = limits_of(lane, limits)
 	if host.u > now then return 0, host.u, 'held' end
 	if host.b >= BREAKER_AT then
 		if host.o > now then return 0, host.o, 'breaker' end
 		return 1 - host.n, nil, 'breaker' -- one probe
 	end
 	local slots = is_cold(host, now, limits) and COLD_SLOTS or host.s
-	return math.min(slots, limits.host_concurrency) - host.n, nil, 'host_concurrency'
+	local room = math.min(slots, concurrency) - host.n
+	if rate > 0 and room > 0 then
+		local paced, due = pace_of(host, now, rate)
+		if paced <= 0 then return 0, due, 'host_concurrency' end
+		room = math.min(room, paced)
+	end
+	return room, nil, 'host_concurrency'
 end
 
 -- Why a request waits: reason, until (Unix ms, 0), ahead (-1: not given); "" when it does not.
@@ -539,7 +564,7 @@ local function waiting_of(id, last, head, now, limits)
 	if group_of(id) then return 'joined', 0, -1 end
 	if call('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end
 	if call('ZCARD', T .. q .. ':workers') == 0 then return 'no_worker', 0, -1 end
-	local room, till, reason = room_of(host, now, limits)
+	local room, till, reason = room_of(host, now, limits, lane_of(head, q))
 	if room <= 0 then return reason, till or 0, -1 end
 	return 'queue', 0, math.max(0, tonumber(call('HGET', T .. 'c', q) or 0) - 1)
 end

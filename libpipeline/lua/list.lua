@@ -3,12 +3,12 @@
 --
 -- Indexes: "i" of all, "x" of the failed, "n:<label>" of a label.
 -- ARGV: index, minute (-1: the newest), position in it (-1: its end), id there ("" any), how many,
---   host concurrency, cold ms
+--   host concurrency, host rate, cold ms
 -- Returns { next minute (-1: the end), next position, next id, then per request as find: id, record,
 --   held, reason, until, ahead }.
 local index, minute, position, expected = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local most = tonumber(ARGV[5])
-local limits = { host_concurrency = tonumber(ARGV[6]), cold_ms = tonumber(ARGV[7]) }
+local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
 local EMPTY_MAX = 50 -- minutes passed over that hold nothing any more
 local now = now_ms()
 

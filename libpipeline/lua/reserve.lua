@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- reserve: moves up to `want` ids from the lanes into the worker's held set.
 --
--- ARGV: queue, worker, want, weighing position, host concurrency, cold ms, most undelivered bytes
+-- ARGV: queue, worker, want, weighing position, host concurrency, host rate, cold ms, most
+--   undelivered bytes
 -- Returns { "OK" or "STALE" or "PAUSED" or "FULL", next due (ms from now, -1: none), then per
 -- request: id, record }.
 local q, worker, want, position = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local limits = { host_concurrency = tonumber(ARGV[5]), cold_ms = tonumber(ARGV[6]) }
-local bytes_max = tonumber(ARGV[7])
+local limits = { host_concurrency = tonumber(ARGV[5]), rate = tonumber(ARGV[6]), cold_ms = tonumber(ARGV[7]) }
+local bytes_max = tonumber(ARGV[8])
 local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
 local now = now_ms()
 
@@ -102,7 +103,7 @@ local function serve(p, most)
 	if not lane then return 0, false end
 	local host = host_of(q, lane)
 	local turns = string.gsub(host.t, p, '')
-	local room, till = room_of(host, now, limits)
+	local room, till = room_of(host, now, limits, lane)
 	local take = math.min(most, room)
 	local popped = {}
 	if take > 0 then
@@ -118,6 +119,8 @@ local function serve(p, most)
 	end
 	taken = taken + #alive
 	host.n = host.n + #alive
+	local _, rate = limits_of(lane, limits)
+	local due = rate > 0 and #alive > 0 and math.max(host.v, now) + #alive * 1000 / rate or nil
 	local starving = host.w
 	if take > 0 and #popped < take then
 		-- empty: it leaves at once
@@ -130,6 +133,7 @@ local function serve(p, most)
 		starving = 1 -- settle offers it again when a slot is free
 	end
 	save_host(q, lane, host.n, turns, 't', turns, 'w', starving)
+	if due then call('HSET', host_key(q, lane), 'v', due) end
 	return #alive, true
 end
 

@@ -56,6 +56,7 @@ static void scripts_compose(void)
 		[STAGE] = pl_lua_stage,
 		[QUEUES] = pl_lua_queues,
 		[RETAIN] = pl_lua_retain,
+		[LIMITS] = pl_lua_limits,
 		[CHUNK] = pl_lua_chunk,
 	};
 	for (int verb = 0; verb < VERBS; verb++)

@@ -131,9 +131,10 @@ void pl_queue_find(struct pl_queue *queue, const char *id, pl_find_cb cb, void *
 	struct find_call *call = pl_alloc(sizeof *call);
 	*call = (struct find_call) { cb, arg };
 	struct args args;
-	args_begin(&args, 3);
+	args_begin(&args, 4);
 	args_text(&args, id);
 	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
 	args_eval(&args, queue, FIND, on_find, call);
 }

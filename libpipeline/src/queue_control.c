@@ -188,13 +188,14 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 	snprintf(minute, sizeof minute, "%" PRId64, place->minute);
 	snprintf(position, sizeof position, "%" PRId64, place->position);
 	struct args args;
-	args_begin(&args, 7);
+	args_begin(&args, 8);
 	args_text(&args, index);
 	args_text(&args, minute);
 	args_text(&args, position);
 	args_text(&args, place->id);
 	args_number(&args, PL_LIST_MAX);
 	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
 	args_eval(&args, queue, LIST, on_list, call);
 }

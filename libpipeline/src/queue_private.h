@@ -25,6 +25,7 @@ enum verb {
 	STAGE,
 	QUEUES,
 	RETAIN,
+	LIMITS,
 	VERBS
 };
 

@@ -166,12 +166,13 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 	struct reserve_call *call = pl_alloc(sizeof *call);
 	*call = (struct reserve_call) { cb, arg };
 	struct args args;
-	args_begin(&args, 7);
+	args_begin(&args, 8);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
 	args_number(&args, want);
 	args_number(&args, queue->weighing);
 	args_number(&args, queue->options.host_concurrency);
+	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
 	args_number(&args, bytes_max);
 	queue->weighing = (queue->weighing + want) % 10;
@@ -260,6 +261,19 @@ void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *na
 	for (size_t i = 0; i < count; i++)
 		args_settle(&args, &items[i]);
 	args_eval(&args, queue, SETTLE, on_settle, call);
+}
+
+void pl_queue_limits(struct pl_queue *queue, const struct pl_host_limit *limits, size_t count,
+	pl_done_cb cb, void *arg)
+{
+	PL_ASSERT(count <= PL_HOST_LIMITS_MAX);
+	struct args args;
+	args_begin(&args, 2 * count);
+	for (size_t i = 0; i < count; i++) {
+		args_text(&args, limits[i].lane);
+		args_text(&args, limits[i].text);
+	}
+	args_eval(&args, queue, LIMITS, on_done, done_call(cb, arg));
 }
 
 struct retain_call {

@@ -17,6 +17,7 @@ extern const char pl_lua_refetch[];
 extern const char pl_lua_stage[];
 extern const char pl_lua_queues[];
 extern const char pl_lua_retain[];
+extern const char pl_lua_limits[];
 extern const char pl_lua_chunk[];
 
 #endif

@@ -80,6 +80,12 @@ const struct pl_setting pl_settings_shared[] = {
 		.min = 1,
 		.max = 10000,
 		.help = "Exchanges with one host at a time at most, over all workers of a stage." },
+	{ .name = "HOST_RATE",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "0",
+		.max = 1000000,
+		.help = "Requests a second to one host at most, over all workers of a stage; 0: "
+			"any." },
 	{ .name = "DRAIN_TIMEOUT",
 		.type = PL_SETTING_DURATION,
 		.fallback = "8s",
@@ -168,6 +174,10 @@ const struct pl_setting pl_settings_worker[] = {
 		.min = MIB,
 		.max = 1024 * 1024 * MIB,
 		.help = "Memory for bodies in one process at most." },
+	{ .name = "HOSTS_FILE",
+		.type = PL_SETTING_TEXT,
+		.help = "A file of limits for named hosts: host[:port] concurrency=N rate=N; read "
+			"anew on SIGHUP." },
 	{ .name = "PUBLIC_URL",
 		.type = PL_SETTING_TEXT,
 		.fallback = "http://127.0.0.1:3001",

@@ -368,6 +368,7 @@ static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 		pl_service_fail(worker->run, PL_EXIT_SYSTEM, "%s", why);
 		return;
 	}
+	worker_hosts_tell(worker);
 	worker->phase = WORKER_JOINING;
 	join(worker);
 }
@@ -438,6 +439,7 @@ int pl_worker_start(struct pl_service_run *run, const struct pl_work *work, void
 	const struct pl_queue_options options = {
 		.redis_url = pl_settings_text(settings, "REDIS_URL"),
 		.host_concurrency = (unsigned)pl_settings_number(settings, "HOST_CONCURRENCY"),
+		.host_rate = pl_settings_number(settings, "HOST_RATE"),
 		.breaker_ms = PL_BREAKER_MS / worker->time_scale,
 		.listens = true,
 		.on_ready = on_redis_ready,
@@ -445,6 +447,8 @@ int pl_worker_start(struct pl_service_run *run, const struct pl_work *work, void
 		.arg = worker,
 	};
 	enum pl_err err = make_policy(settings, NULL, &worker->policy, &why);
+	if (err == PL_OK)
+		err = worker_hosts_read(worker, &why);
 	if (err == PL_OK)
 		err = pl_queue_new(worker->loop, &options, &worker->queue, &why);
 	if (err == PL_OK)
@@ -507,6 +511,7 @@ static void worker_free(struct pl_worker *worker)
 	jobs_drop_all(worker);
 	if (worker->stage_state != NULL)
 		worker->work->close(worker->stage_state);
+	free(worker->limits);
 	pl_netpolicy_free(worker->policy);
 	worker_metrics_close(worker);
 	free(worker);

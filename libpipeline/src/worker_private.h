@@ -4,6 +4,7 @@
  *   worker.c         the object: connect, join, beat, drain, close
  *   worker_jobs.c    reserve, begin, verdict -> event line, settle
  *   worker_failure.c failure callbacks
+ *   worker_hosts.c   HOSTS_FILE
  *   worker_retain.c  what is old goes
  *   worker_memory.c  the line for body memory
  *   worker_metrics.c what is counted; worker_server.c tells it
@@ -51,6 +52,8 @@ struct pl_worker {
 	bool refused;         /* Redis refused a call: wait for `again` */
 	uint64_t bytes_max; /* undelivered bytes in Redis at which a fetch worker stops reserving */
 
+	struct pl_host_limit *limits; /* of HOSTS_FILE; NULL: none given */
+	size_t limits_count;
 	uint64_t maxmemory; /* of Redis; 0: none set */
 	struct pl_retention retention;
 	bool retain_underway;
@@ -96,6 +99,9 @@ void worker_listen(struct pl_worker *worker);
 void worker_refused(struct pl_worker *worker);
 void worker_beat_now(struct pl_worker *worker);
 void worker_check_drained(struct pl_worker *worker);
+
+PL_MUST_CHECK enum pl_err worker_hosts_read(struct pl_worker *worker, const char **why);
+void worker_hosts_tell(struct pl_worker *worker);
 
 void worker_retain_read(struct pl_worker *worker, const struct pl_settings *settings);
 void worker_retain(struct pl_worker *worker);

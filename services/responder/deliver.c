@@ -13,15 +13,32 @@
 
 #include "payload.h"
 #include "pipeline/clock.h"
+#include "pipeline/keys.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
+#include "pipeline/secret.h"
 #include "verdict.h"
 
 #define CONNECT_MS  5000
 #define ANSWER_MAX  (64 * 1024)              /* read of a callback's answer, then closed */
 #define DATA_URL_MS (72ull * 60 * 60 * 1000) /* as long as data is kept after delivery */
-#define HEADERS_OWN 6
+#define HEADERS_OWN 7
 #define KEY_SIZE    32
+
+static bool fits_secrets(const char *text, const char **why)
+{
+	struct pl_secrets secrets;
+	return pl_secrets_parse(text, strlen(text), &secrets, why) == PL_OK;
+}
+
+static bool fits_keys(const char *path, const char **why)
+{
+	struct pl_keys *keys;
+	if (pl_keys_read(path, &keys, why) != PL_OK)
+		return false;
+	pl_keys_free(keys);
+	return true;
+}
 
 const struct pl_setting deliver_settings[] = {
 	{ .name = "CALLBACK_TIMEOUT",
@@ -34,12 +51,26 @@ const struct pl_setting deliver_settings[] = {
 		.type = PL_SETTING_SCHEDULE,
 		.fallback = "5s,5m,30m,2h,5h,10h,14h,20h,24h",
 		.help = "The waits before each further delivery." },
+	{ .name = "SIGNING_SECRET",
+		.type = PL_SETTING_SECRET,
+		.fits = fits_secrets,
+		.help = "Signs callbacks (Standard Webhooks): whsec_…, several with commas "
+			"between, "
+			"the newest first." },
+	{ .name = "API_KEYS",
+		.type = PL_SETTING_TEXT,
+		.fits = fits_keys,
+		.help = "The file of API keys: owners may have signing secrets of their own there; "
+			"read anew on SIGHUP." },
 	{ .name = NULL },
 };
 
 struct deliverer { /* the responder's state */
 	struct pl_worker *worker;
 	const char *public_url;
+	const char *keys_path;     /* API_KEYS; NULL: none */
+	struct pl_keys *keys;      /* NULL: none */
+	struct pl_secrets secrets; /* SIGNING_SECRET; none: count is 0 */
 	uint64_t time_scale;
 };
 
@@ -54,9 +85,25 @@ struct delivery {
 	struct pl_buf data; /* chunks so far */
 	struct pl_buf body;
 	struct pl_http_header *headers;
+	char *signature; /* NULL: nobody signs */
 	uint64_t answer_bytes;
 	char id[PL_UUID_SIZE + 12], timestamp[24], attempt[12], status[12];
 };
+
+static void deliver_reload(void *state)
+{
+	struct deliverer *deliverer = state;
+	struct pl_keys *keys;
+	const char *why;
+	if (deliverer->keys_path == NULL)
+		return;
+	if (pl_keys_read(deliverer->keys_path, &keys, &why) != PL_OK) {
+		pl_log(PL_LOG_ERROR, NULL, "keys_refused", "API_KEYS: %s; the old keys stand", why);
+		return;
+	}
+	pl_keys_free(deliverer->keys);
+	deliverer->keys = keys;
+}
 
 static void *deliver_open(struct pl_worker *worker, const struct pl_settings *settings)
 {
@@ -64,7 +111,20 @@ static void *deliver_open(struct pl_worker *worker, const struct pl_settings *se
 	deliverer->worker = worker;
 	deliverer->public_url = pl_settings_text(settings, "PUBLIC_URL");
 	deliverer->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	const char *secrets = pl_settings_text(settings, "SIGNING_SECRET"), *why;
+	if (secrets != NULL &&
+		pl_secrets_parse(secrets, strlen(secrets), &deliverer->secrets, &why) != PL_OK)
+		PL_ASSERT(false); /* fits_secrets has seen it */
+	deliverer->keys_path = pl_settings_text(settings, "API_KEYS");
+	deliver_reload(deliverer);
 	return deliverer;
+}
+
+static void deliver_close(void *state)
+{
+	struct deliverer *deliverer = state;
+	pl_keys_free(deliverer->keys);
+	free(deliverer);
 }
 
 static void settle(struct delivery *delivery, const struct pl_verdict *verdict)
@@ -77,6 +137,7 @@ static void settle(struct delivery *delivery, const struct pl_verdict *verdict)
 	pl_buf_fini(&delivery->data);
 	pl_buf_fini(&delivery->body);
 	free(delivery->headers);
+	free(delivery->signature);
 	free(delivery);
 }
 
@@ -139,6 +200,25 @@ static size_t own_headers(struct delivery *delivery, struct pl_http_header *out)
 	return count;
 }
 
+/* The owner's own secrets where the keys file has some, else the operator's. */
+static void sign(struct delivery *delivery)
+{
+	const struct deliverer *deliverer = delivery->deliverer;
+	const struct pl_secrets *secrets = NULL;
+	if (deliverer->keys != NULL)
+		secrets = pl_keys_secrets(deliverer->keys, delivery->job->record->request.owner);
+	if (secrets == NULL)
+		secrets = &deliverer->secrets;
+	if (secrets->count == 0)
+		return;
+	struct pl_buf signature;
+	pl_buf_init(&signature, PL_SIGNATURE_MAX);
+	enum pl_err err = pl_secrets_sign(secrets, delivery->id, delivery->timestamp,
+		delivery->body.data, delivery->body.len, &signature);
+	PL_ASSERT(err == PL_OK); /* PL_SIGNATURE_MAX covers the most secrets */
+	delivery->signature = pl_buf_take(&signature, NULL);
+}
+
 static void post(struct delivery *delivery)
 {
 	if (!pl_worker_may_act(delivery->deliverer->worker)) { /* it waited for too long */
@@ -150,6 +230,10 @@ static void post(struct delivery *delivery)
 	delivery->headers =
 		pl_alloc((HEADERS_OWN + own->headers_count) * sizeof *delivery->headers);
 	size_t count = own_headers(delivery, delivery->headers);
+	sign(delivery);
+	if (delivery->signature != NULL)
+		delivery->headers[count++] =
+			(struct pl_http_header) { "webhook-signature", delivery->signature };
 	for (size_t i = 0; i < own->headers_count; i++)
 		delivery->headers[count++] = own->headers[i];
 	const struct pl_http_options options = {
@@ -299,7 +383,8 @@ const struct pl_work deliver_work = {
 	.schedule = "CALLBACK_SCHEDULE",
 	.timeout = "CALLBACK_TIMEOUT",
 	.open = deliver_open,
-	.close = free,
+	.close = deliver_close,
+	.reload = deliver_reload,
 	.begin = deliver_begin,
 	.cut = deliver_cut,
 };

@@ -17,6 +17,7 @@ static const struct pl_service responder = {
 	.start = start,
 	.drain = pl_worker_drain,
 	.stop = pl_worker_stop,
+	.reload = pl_worker_reload,
 };
 
 int main(int argc, char **argv)

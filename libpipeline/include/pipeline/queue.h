@@ -54,6 +54,7 @@ enum pl_news {
 struct pl_queue_options {
 	const char *redis_url;
 	unsigned host_concurrency;
+	uint64_t host_rate;  /* requests a second to one host; 0: any */
 	uint64_t breaker_ms; /* PL_BREAKER_MS / TIME_SCALE */
 	bool listens;        /* a second connection, for pl_queue_listen */
 	/* Not NULL: a further connection hears what happens to requests that are watched. */
@@ -240,6 +241,15 @@ enum pl_outcome { /* what the host showed */
 	PL_OUTCOME_ANSWER = 'a',  /* it lives, but did not serve */
 	PL_OUTCOME_FAILURE = 'b', /* counts for the breaker */
 };
+struct pl_host_limit { /* of one named host, for both stages */
+	char lane[PL_LANE_MAX];
+	char text[32]; /* "concurrency rate", "-" for the default */
+};
+#define PL_HOST_LIMITS_MAX 10000
+/* What the operator's file says, all of it anew. */
+void pl_queue_limits(struct pl_queue *queue, const struct pl_host_limit *limits, size_t count,
+	pl_done_cb cb, void *arg);
+
 struct pl_retention { /* ceilings for what is finished; counted from the final state */
 	uint64_t data_ms, record_ms, dead_ms;
 	uint64_t bytes_max; /* 0: any */

@@ -73,6 +73,7 @@ struct pl_work { /* what makes a worker a consumer or a responder */
 	/* The stage's state, made before the first job and freed after the last. */
 	void *(*open)(struct pl_worker *worker, const struct pl_settings *settings);
 	void (*close)(void *state);
+	void (*reload)(void *state); /* SIGHUP; may be NULL */
 	/* Starts the job; pl_job_settle follows, once, on a later loop turn or at once. */
 	void (*begin)(void *state, struct pl_job *job);
 	/* End it soon: pl_job_settle must follow; its verdict is taken as PL_VERDICT_BACK unless
@@ -84,6 +85,7 @@ struct pl_work { /* what makes a worker a consumer or a responder */
 int pl_worker_start(struct pl_service_run *run, const struct pl_work *work, void **state);
 void pl_worker_drain(void *worker);
 void pl_worker_stop(void *worker);
+void pl_worker_reload(void *worker); /* SIGHUP: HOSTS_FILE, and what the stage reads */
 
 /* Does the lease still hold? Ask before the outside world is touched on behalf of a job that has
  * waited: if not, settle with PL_VERDICT_BACK. */
