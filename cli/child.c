@@ -17,8 +17,6 @@
 #define PROBE_MIN_MS 10
 #define PROBE_MAX_MS 200
 
-/* ---- in the child, between fork and exec -------------------------------------------------- */
-
 _Noreturn static void child_die(const char *what)
 {
 	/* One line on its own output; there is nobody else to tell. */
@@ -89,8 +87,6 @@ static pid_t child_fork(const struct child *child)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
-
-/* ---- steps: what an event does in a state, and the state after it -------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -253,8 +249,6 @@ void child_reap(struct child *child)
 	child->pid = 0;
 	child_event(child, CHILD_EXITED);
 }
-
-/* ---- handles ------------------------------------------------------------------------------ */
 
 static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {

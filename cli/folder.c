@@ -66,8 +66,6 @@ static int folders_make(const char *path)
 	return failed;
 }
 
-/* ---- lock --------------------------------------------------------------------------------- */
-
 /* The pid in the lock file, if that process lives; 0 otherwise. */
 static uint64_t lock_holder(int lock)
 {
@@ -117,8 +115,6 @@ static int lock_open(struct folder *folder)
 	return code;
 }
 
-/* ---- socket ------------------------------------------------------------------------------- */
-
 /* A folder in a place where everybody may make one: it must be ours, and ours alone. */
 static bool is_private(const char *path)
 {
@@ -157,8 +153,6 @@ static int socket_choose(struct folder *folder)
 	folder->socket = NULL;
 	return socket_elsewhere(folder);
 }
-
-/* ---- folder ------------------------------------------------------------------------------- */
 
 int folder_open(struct folder *folder, const char *path)
 {

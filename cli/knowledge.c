@@ -23,8 +23,6 @@ void knowledge_fini(struct knowledge *knowledge)
 	pl_buf_fini(&knowledge->mistakes);
 }
 
-/* ---- lines of a text ---------------------------------------------------------------------- */
-
 /* The line that begins with these bytes, NULL where there is none. */
 static const char *line_find(const struct pl_buf *text, const char *start, size_t len)
 {
@@ -55,8 +53,6 @@ static enum pl_err lines_add_new(struct pl_buf *text, const char *lines)
 	}
 	return err;
 }
-
-/* ---- asking ------------------------------------------------------------------------------- */
 
 _Noreturn static void become(const char *program, int values, int mistakes)
 {
@@ -134,8 +130,6 @@ int knowledge_ask(struct knowledge *knowledge, const char *program)
 		close(mistakes);
 	return code;
 }
-
-/* ---- answers ------------------------------------------------------------------------------ */
 
 static const char *value_find(const struct knowledge *knowledge, const char *name, size_t len)
 {

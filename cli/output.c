@@ -40,8 +40,6 @@ static void gather_text(struct output *output, const char *text)
 	gather(output, text, strlen(text));
 }
 
-/* ---- stdout ------------------------------------------------------------------------------- */
-
 static void pump(struct output *output);
 
 static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -160,8 +158,6 @@ void output_close(struct output *output, int wait_ms)
 	pl_buf_fini(&output->gathered);
 	pl_buf_fini(&output->under_way);
 }
-
-/* ---- lines -------------------------------------------------------------------------------- */
 
 static void wrap(struct output_source *source, const char *line, size_t len)
 {

@@ -42,8 +42,6 @@ static bool services_are(const struct supervisor *supervisor, enum child_state s
 	return true;
 }
 
-/* ---- the order of things ------------------------------------------------------------------ */
-
 static void end(struct supervisor *supervisor)
 {
 	if (supervisor->ended)
@@ -126,8 +124,6 @@ static void on_changed(void *arg)
 	}
 }
 
-/* ---- signals ------------------------------------------------------------------------------ */
-
 static void reap_all(struct supervisor *supervisor)
 {
 	for (size_t i = 0; i < supervisor->services_count; i++)
@@ -167,8 +163,6 @@ static void on_signal(uv_signal_t *handle, int number)
 	else
 		on_stop_signal(supervisor, number);
 }
-
-/* ---- one run ------------------------------------------------------------------------------ */
 
 static int signals_open(struct supervisor *supervisor)
 {

@@ -62,8 +62,6 @@ const struct pl_settings *pl_service_settings(struct pl_service_run *run)
 	return run->settings;
 }
 
-/* ---- ready -------------------------------------------------------------------------------- */
-
 /* The descriptor is ours alone: a child of a service must not hold it open or speak for it. */
 static bool ready_adopt(struct pl_service_run *run)
 {
@@ -99,8 +97,6 @@ void pl_service_ready(struct pl_service_run *run)
 	close(run->ready_fd);
 	run->ready_fd = READY_FD_UNUSED;
 }
-
-/* ---- phases ------------------------------------------------------------------------------- */
 
 static void run_close(struct pl_service_run *run)
 {
@@ -198,8 +194,6 @@ void pl_service_fail(struct pl_service_run *run, int exit_code, const char *form
 	run_stop_soon(run);
 }
 
-/* ---- the loop ----------------------------------------------------------------------------- */
-
 /* prepare runs when a turn's work is done and before the wait for the next: one write a turn. */
 static void on_turn_end(uv_prepare_t *handle)
 {
@@ -266,8 +260,6 @@ static void run_end(struct pl_service_run *run)
 		close(run->ready_fd);
 	pl_settings_free(run->settings);
 }
-
-/* ---- before the loop ---------------------------------------------------------------------- */
 
 static enum pl_log_level log_level(const char *name)
 {

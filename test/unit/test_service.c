@@ -28,8 +28,6 @@
 #define SAID_MAX    (64u * 1024)
 #define FLAGS_MAX   4
 
-/* ---- the service under test: a word for each call, on stdout ------------------------------- */
-
 struct thing {
 	struct pl_service_run *run;
 	uv_timer_t busy; /* keeps the loop's attention until stop */
@@ -113,8 +111,6 @@ static const struct pl_service thing_service = {
 	.stop = thing_stop,
 	.reload = thing_reload,
 };
-
-/* ---- its run ------------------------------------------------------------------------------- */
 
 struct run {
 	pid_t pid;
@@ -220,8 +216,6 @@ static int setup(void **state)
 	stubborn = failing = half_built = false;
 	return 0;
 }
-
-/* ---- tests --------------------------------------------------------------------------------- */
 
 static void test_drains_and_stops(void **state)
 {

@@ -20,18 +20,18 @@
 #include "pipeline/settings.h"
 
 #define PL_EXIT_SETTING 100
-#define PL_EXIT_SYSTEM	111
+#define PL_EXIT_SYSTEM  111
 
 #define PL_READY_FD_NAME "READY_FD"
-#define PL_READY_TEXT	 "READY\n"
+#define PL_READY_TEXT    "READY\n"
 
 #define PL_SERVICE_STOP_MS 3000 /* from stop until the loop is empty; then it is left */
 
 struct pl_service_run; /* one run of one service */
 
 struct pl_service {
-	const char *name;			  /* "consumer" */
-	const char *purpose;			  /* one sentence for --help */
+	const char *name;                         /* "consumer" */
+	const char *purpose;                      /* one sentence for --help */
 	const struct pl_setting *const *settings; /* NULL-terminated list of tables */
 	/* Begins the work; returns PL_EXIT_* or 0. state is handed to the others. One that fails
 	 * has said why (pl_service_fail does) and may set a half-built state: stop gets it. */
