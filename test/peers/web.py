@@ -190,7 +190,7 @@ class _Connection(asyncio.Protocol):
         self.wanted = None if coding else int(self.seen.headers.get("content-length", 0))
         if self.peer.hasty:
             self.transport.write(as_answer(self.peer.hasty.pop(0)).wire)
-            self._hang_up(False)
+            self.transport.pause_reading()
             self.peer._note(self.seen)
             return False
         return True
@@ -309,7 +309,7 @@ class Peer:
         self.busiest = 0
         self.bytes_read = 0
         self.bytes_written = 0
-        self.hasty = []  # answers given before the request's body is read, the first ones first
+        self.hasty = []  # answers given to the first requests with nothing of their bodies read, ever
         self._scripts = {}
         self._changed = threading.Condition()
         self._server = None

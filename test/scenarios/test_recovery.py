@@ -74,7 +74,8 @@ def test_a_body_cut_short_is_fetched_again_and_never_delivered(pipeline, provide
     assert [seen.json["data"]["whole"] for seen in receiver.requests] == ["x" * 30000]
 
 
-def test_a_receiver_that_answers_before_it_has_read_all_is_told_again(pipeline, provider, receiver):
+def test_a_receiver_that_answers_before_it_has_read_all_is_told_again(launch, provider, receiver):
+    pipeline = launch(CALLBACK_TIMEOUT="1s")
     # As a JSON string six times as long: more than the kernel takes in on the way.
     provider.answers(Answer(body=b"\x01" * (1 << 20), type="text/plain"))
     receiver.hasty = [200]

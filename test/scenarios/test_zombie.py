@@ -57,6 +57,20 @@ def test_a_failure_found_too_late_fails_nothing(launch, provider, receiver):
     assert pipeline.state(request) == "delivered"
 
 
+def test_a_lease_that_redis_has_given_away_is_gone_though_its_owner_is_awake(launch, provider, receiver):
+    """The last line of defence: the settle itself is refused, whatever its worker believes."""
+    pipeline, gate = launch(LEASE="30s"), Gate()
+    provider.answers(Answer(404, hold=gate), {"second": 1})
+    request = pipeline.post(provider.url(), receiver.url())
+    provider.holds(1)
+    for held in pipeline.redis.call("KEYS", "{f0}:held:*"):
+        pipeline.redis.call("DEL", held)
+    gate.open()
+    patience.until(lambda: provider.busy == 0, "the provider to have answered")
+    pipeline.wait(pipeline.post(provider.url("/other"), receiver.url("/other")), "delivered")
+    assert [event["event"] for event in pipeline.logs(request)] == ["accepted"]
+
+
 def test_a_nap_shorter_than_the_lease_costs_nothing(launch, provider, receiver):
     pipeline, gate = launch(LEASE="20s"), Gate()
     provider.answers(Answer(hold=gate))
