@@ -38,8 +38,9 @@ static const char *line_find(const struct pl_buf *text, const char *start, size_
 	return NULL;
 }
 
-/* Settings that the programs share are wrong in each of them: once is enough. */
-static enum pl_err lines_add_new(struct pl_buf *text, const char *lines)
+/* Settings that the programs share are wrong in each of them: once is enough. What does not fit
+ * is not told; there is enough to mend then. */
+void knowledge_add_mistakes(struct knowledge *knowledge, const char *lines)
 {
 	enum pl_err err = PL_OK;
 
@@ -47,11 +48,10 @@ static enum pl_err lines_add_new(struct pl_buf *text, const char *lines)
 		size_t len = strcspn(lines, "\n");
 
 		len += lines[len] == '\n';
-		if (line_find(text, lines, len) == NULL)
-			err = pl_buf_add(text, lines, len);
+		if (line_find(&knowledge->mistakes, lines, len) == NULL)
+			err = pl_buf_add(&knowledge->mistakes, lines, len);
 		lines += len;
 	}
-	return err;
 }
 
 _Noreturn static void become(const char *program, int values, int mistakes)
@@ -100,7 +100,7 @@ static enum pl_err answers_take(struct knowledge *knowledge, int values, int mis
 	if (err == PL_OK)
 		err = file_read(mistakes, &told);
 	if (err == PL_OK && told.len > 0)
-		err = lines_add_new(&knowledge->mistakes, told.data);
+		knowledge_add_mistakes(knowledge, told.data);
 	pl_buf_fini(&told);
 	return err;
 }

@@ -22,6 +22,8 @@ void knowledge_init(struct knowledge *knowledge);
 void knowledge_fini(struct knowledge *knowledge);
 /* Runs `program --check` in our environment. Returns 0, or PL_EXIT_SYSTEM having said why. */
 int knowledge_ask(struct knowledge *knowledge, const char *program);
+/* Sentences of someone else's, one a line. */
+void knowledge_add_mistakes(struct knowledge *knowledge, const char *lines);
 /* Does any of them have a setting of this name (or a secret whose NAME_FILE this is)? */
 bool knowledge_has(const struct knowledge *knowledge, const char *name);
 /* The value in force, "" where unset or unknown; to free(). */

@@ -15,6 +15,7 @@
 #include "knowledge.h"
 #include "listening.h"
 #include "pipeline/clock.h"
+#include "pipeline/err.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/service.h"
@@ -86,6 +87,14 @@ static bool is_set(const char *name)
 	return value != NULL && value[0] != '\0';
 }
 
+/* Our environment is every child's. It refuses only a malformed name, and want of memory. */
+static void give_all(const char *name, const char *value)
+{
+	int failed = setenv(name, value, 1);
+
+	PL_ASSERT(failed == 0);
+}
+
 /* Each preparation returns 0, or PL_EXIT_* having said why. */
 
 static int environment_fill(struct up *up)
@@ -93,21 +102,21 @@ static int environment_fill(struct up *up)
 	if (!flags_take(up->argc, up->argv))
 		return PL_EXIT_SETTING;
 	up->own_redis = !is_set("REDIS_URL");
-	if (!is_set("LOG_FORMAT") && setenv("LOG_FORMAT", "text", 1) != 0)
-		return PL_EXIT_SYSTEM;
+	if (!is_set("LOG_FORMAT"))
+		give_all("LOG_FORMAT", "text");
 	return 0;
 }
 
+/* Mistakes are told later, with the services'. */
 static int settings_read(struct up *up)
 {
 	char *nobody[] = { (char *)"up", NULL };
 	char *errors = NULL;
 
-	if (pl_settings_read(up_tables, 1, nobody, &up->settings, &errors) == PL_OK)
-		return 0;
-	fputs(errors, stderr);
+	if (pl_settings_read(up_tables, 1, nobody, &up->settings, &errors) != PL_OK)
+		knowledge_add_mistakes(&up->knowledge, errors);
 	free(errors);
-	return PL_EXIT_SETTING;
+	return 0;
 }
 
 static int programs_find(struct up *up)
@@ -129,10 +138,6 @@ static int programs_ask(struct up *up)
 
 	for (int kind = 0; code == 0 && kind < KINDS; kind++)
 		code = knowledge_ask(&up->knowledge, up->programs[kind]);
-	if (code == 0 && up->knowledge.mistakes.len > 0) {
-		fputs(up->knowledge.mistakes.data, stderr);
-		code = PL_EXIT_SETTING;
-	}
 	return code;
 }
 
@@ -146,10 +151,13 @@ static bool is_known(const void *arg, const char *name)
 	return knowledge_has(&up->knowledge, name);
 }
 
-/* Only now is it known what the programs know. */
-static int flags_check(struct up *up)
+static int mistakes_tell(struct up *up)
 {
-	return flags_judge(up->argc, up->argv, is_known, up) ? 0 : PL_EXIT_SETTING;
+	bool known = flags_judge(up->argc, up->argv, is_known, up);
+
+	if (up->knowledge.mistakes.len > 0)
+		fputs(up->knowledge.mistakes.data, stderr);
+	return known && up->knowledge.mistakes.len == 0 ? 0 : PL_EXIT_SETTING;
 }
 
 static int redis_prepare(struct up *up)
@@ -160,8 +168,8 @@ static int redis_prepare(struct up *up)
 		return 0;
 	code = private_redis_open(&up->redis, pl_settings_text(up->settings, "DATA_DIR"),
 		pl_settings_number(up->settings, "REDIS_MEMORY"));
-	if (code == 0 && setenv("REDIS_URL", up->redis.url, 1) != 0)
-		code = PL_EXIT_SYSTEM;
+	if (code == 0)
+		give_all("REDIS_URL", up->redis.url);
 	return code;
 }
 
@@ -183,15 +191,16 @@ static int address_choose(struct up *up)
 	}
 	listening_url(up->bind, up->port, address, sizeof(address));
 	up->address = pl_strdup(address);
-	return setenv("PUBLIC_URL", address, 1) == 0 ? 0 : PL_EXIT_SYSTEM;
+	give_all("PUBLIC_URL", address);
+	return 0;
 }
 
 /* For trying things out: a stranger's first provider and callback are on this machine. */
 static int loopback_open(struct up *up)
 {
 	up->opens_loopback = getenv("ALLOW_NETWORKS") == NULL && listening_is_loopback(up->bind);
-	if (up->opens_loopback && setenv("ALLOW_NETWORKS", LOOPBACK, 1) != 0)
-		return PL_EXIT_SYSTEM;
+	if (up->opens_loopback)
+		give_all("ALLOW_NETWORKS", LOOPBACK);
 	return 0;
 }
 
@@ -272,7 +281,7 @@ static int prepare(struct up *up)
 		settings_read,
 		programs_find,
 		programs_ask,
-		flags_check,
+		mistakes_tell,
 		redis_prepare, /* who finds the folder in use is not told that the port is, too */
 		port_check,
 		address_choose,

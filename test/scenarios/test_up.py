@@ -274,9 +274,11 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path, programs):
 
 
 def test_every_mistake_is_told_once_before_anything_starts(tmp_path, programs):
-    code, said = run("--lease", "soon", "--prefetch=many", PORT="http", DATA_DIR=str(tmp_path / "data"))
+    code, said = run("--lease", "soon", "--prefetch=many", "--lame=1", "--consumers=many", PORT="http", DATA_DIR=str(tmp_path / "data"))
     assert code == 100
-    assert sorted(line.split()[0] for line in said.splitlines()) == ["LEASE", "PORT", "PREFETCH"]
+    for name in ("LEASE", "PORT", "PREFETCH", "LAME", "CONSUMERS"):
+        assert said.count(name) == 1, said
+    assert said.count("\n") == 5
     assert not (tmp_path / "data").exists()
 
 
