@@ -315,6 +315,14 @@ def test_the_workers_know_where_the_api_is(up):
     assert f"PUBLIC_URL=http://127.0.0.1:{running.port}" in running.said("starting", "responder")[0]["reason"]
 
 
+def test_a_hangup_without_a_terminal_is_for_the_services_to_reload(up):
+    running = up()
+    running.signal(signal.SIGHUP)
+    for name in ("consumer", "responder"):
+        patience.until(lambda: running.said("reloading", name), f"the {name} to reload")
+    assert not running.said("stopping")
+
+
 def test_each_worker_has_a_metrics_port_of_its_own(up):
     base = stage.free_port()
     running = up(f"--metrics-port={base}", "--consumers=2")
