@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
--- alter: what people do to one request: cancel, pause, resume, redeliver, delete.
+-- alter: what people do to one request: cancel, pause, resume, redeliver, delete; look changes
+-- nothing.
 --
 -- ARGV: verb, id, owner ("" may touch all), who (service and level letters of the event)
 -- Returns { word, holder }: NONE no such request · OK changed · SAME it was so already ·
---   HELD changed, and the worker that holds it was told · FINAL, BUSY, EXPIRED: not in this state.
+--   HELD changed, now or before, and the worker that holds it was told · FINAL, BUSY, EXPIRED: not in
+--   this state.
 local verb, id, owner, who = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
+if verb == 'look' then return { is_told(id) and 'HELD' or 'SAME', '' } end
 local last = last_line(id)
 if not last then return { 'NONE', '' } end
 local head = head_line(id)
@@ -38,17 +41,17 @@ end
 local verbs = {}
 
 function verbs.cancel()
-	if letter == 'c' then return 'SAME' end
+	if letter == 'c' then return is_told(id) and 'HELD' or 'SAME' end
 	if not q then return 'FINAL' end
 	local message = 'cancelled on request'
-	if worker and q == 'd' then message = 'cancelled while a delivery was under way: it may have arrived' end
+	if worker and q == 'd' then message = 'mayHaveArrived: the callback was under way and has been cut' end
 	return cancel('cancelled', message)
 end
 
 -- A fetch is cut; a delivery is not, its verdict counts. A due time stands.
 function verbs.pause()
 	if not q then return 'FINAL' end
-	if is_paused(state) then return 'SAME' end
+	if is_paused(state) then return worker and q == 'f' and 'HELD' or 'SAME' end
 	local due = 0
 	if worker then
 		touch(id, worker, hold, '!', q == 'f' and 'pause' or nil)
@@ -80,7 +83,7 @@ function verbs.redeliver()
 		put_in('d', id)
 		return 'OK'
 	end
-	if q then return 'BUSY' end
+	if q or is_told(id) then return 'BUSY' end -- told: what it holds must be gone first
 	local data = data_of(call('GET', record_key(id)))
 	if not data then return 'EXPIRED' end
 	if letter == 'x' then count('dead', -1) end

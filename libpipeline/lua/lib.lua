@@ -246,6 +246,16 @@ local function touch(id, worker, hold, mark, message)
 	if message then call('RPUSH', T .. 'ctl:' .. worker, message .. ' ' .. id) end
 end
 
+-- A worker was told to let go of it, and has not done so yet.
+local function is_told(id)
+	for _, q in ipairs({ 'f', 'd' }) do
+		local _, hold = holder_of(q, id)
+		local mark = hold and string.sub(hold, 1, 1)
+		if mark == '#' or (mark == '!' and q == 'f') then return true end
+	end
+	return false
+end
+
 -- An index: ids by minute under a name, in lists <name>:<minute>; the sorted set m:<name> holds the
 -- minutes.
 local function index_add(name, now, ids)

@@ -5,7 +5,7 @@
 -- ARGV: index, minute (-1: the newest), position in it (-1: its end), id there ("" any), how many,
 --   host concurrency, host rate, cold ms
 -- Returns { next minute (-1: the end), next position, next id, then per request as find: id, record,
---   held, reason, until, ahead }.
+--   held, reason, until, ahead, minute, position }.
 local index, minute, position, expected = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local most = tonumber(ARGV[5])
 local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
@@ -37,6 +37,7 @@ for _ = 1, EMPTY_MAX do
 	minute, position = before(minute), -1
 end
 if minute < 0 then return answer end
+if position < 0 then return { minute, -1, '' } end
 
 local from = math.max(0, position - most + 1)
 local ids = call('LRANGE', list_key(minute), from, position)
@@ -51,7 +52,7 @@ for i = #ids, 1, -1 do
 		if held == 0 then
 			reason, till, ahead = waiting_of(id, last, split(string.sub(record, 1, HEAD_MAX)), now, limits)
 		end
-		for _, value in ipairs({ id, record, held, reason, till, ahead }) do answer[#answer + 1] = value end
+		for _, value in ipairs({ id, record, held, reason, till, ahead, minute, from + i - 1 }) do answer[#answer + 1] = value end
 	end
 end
 if from > 0 then

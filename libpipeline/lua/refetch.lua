@@ -2,14 +2,14 @@
 -- refetch: from any final state to the beginning, attempts anew. Refused when Redis is full.
 --
 -- ARGV: id, owner ("" may touch all), who, queue max, how long old chunks are kept (ms)
--- Returns { word }: NONE, OK, BUSY (not final), FULL (the backlog).
+-- Returns { word }: NONE, OK, BUSY (not final, or a worker still holds it), FULL (the backlog).
 local id, owner, who = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
 local last = last_line(id)
 if not last then return { 'NONE', '' } end
 local head = head_line(id)
 if owner ~= '' and head[6] ~= owner then return { 'NONE', '' } end
-if queue_of(last[3]) then return { 'BUSY', '' } end
+if queue_of(last[3]) or is_told(id) then return { 'BUSY', '' } end
 if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then return { 'FULL', '' } end
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
 local data = data_of(call('GET', record_key(id)))

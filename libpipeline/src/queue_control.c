@@ -12,13 +12,13 @@
 
 #define OLD_CHUNKS_MS \
 	(72ull * 60 * 60 * 1000) /* data that a refetch replaces is kept as any data */
-#define LIST_FIELDS 6
+#define LIST_FIELDS 8
 #define LIST_HEAD   3
 
 const char *pl_alter_name(enum pl_alter verb)
 {
 	static const char *const names[] = { "cancel", "pause", "resume", "redeliver", "delete",
-		"refetch" };
+		"refetch", "look" };
 	return names[verb];
 }
 
@@ -156,6 +156,18 @@ struct list_call {
 	void *arg;
 };
 
+static struct pl_listed reply_listed(redisReply *const *e)
+{
+	struct pl_listed listed = {
+		.id = e[0]->str,
+		.place = { .minute = e[6]->integer, .position = e[7]->integer },
+		.found = reply_found(e + 1),
+	};
+	if (e[0]->len < PL_UUID_SIZE)
+		memcpy(listed.place.id, e[0]->str, e[0]->len);
+	return listed;
+}
+
 static void on_list(void *arg, enum pl_err err, const redisReply *reply)
 {
 	struct list_call *call = arg;
@@ -173,7 +185,7 @@ static void on_list(void *arg, enum pl_err err, const redisReply *reply)
 			memcpy(next.id, e[2]->str, e[2]->len);
 		for (size_t i = LIST_HEAD;
 			i + LIST_FIELDS <= reply->elements && count < PL_LIST_MAX; i += LIST_FIELDS)
-			items[count++] = (struct pl_listed) { e[i]->str, reply_found(e + i + 1) };
+			items[count++] = reply_listed(e + i);
 	}
 	call->cb(call->arg, err, &next, items, count);
 	free(call);

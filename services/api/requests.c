@@ -173,12 +173,14 @@ void requests_accept(struct api *api, struct pl_http_call *call, const char *id)
 	pl_uuid_new(request->id, 0);
 	if (read_key(call, request, &key)) {
 		uint64_t begun_us = pl_clock_mono_us();
-		enum pl_err err = store_push(api->store, request, key, body, len, &pushed);
-		api_metrics_pushed(&api->metrics, err, pushed.word, pl_clock_mono_us() - begun_us);
-		if (err == PL_OK)
+		const struct store_pushing pushing = { request, key, body, len, &pushed };
+		store_push(api->store, &pushing);
+		api_metrics_pushed(
+			&api->metrics, pushed.err, pushed.word, pl_clock_mono_us() - begun_us);
+		if (pushed.err == PL_OK)
 			answer_pushed(api, call, request, &pushed);
 		else
-			answer_not_stored(call, request->id, err, pushed.why);
+			answer_not_stored(call, request->id, pushed.err, pushed.why);
 	} else {
 		api_metrics_refused(&api->metrics, API_REFUSED_INVALID);
 	}

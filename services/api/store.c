@@ -4,7 +4,7 @@
  * part of the answer. While PUSHES_UNDERWAY_MAX such calls are out, the next ones gather: the
  * slower the disk, the larger the group that shares one sync.
  */
-#include "store.h"
+#include "store_private.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -24,105 +24,82 @@
 #define PUSHES_UNDERWAY_MAX   2
 #define MEMORY_CHECK_MS       1000 /* INFO memory at most so often, and only while there are pushes */
 #define MEMORY_PERCENT_MAX    75   /* of maxmemory: above it nothing is accepted */
-#define WHY_SIZE              200
-#define KEY_HASH_SIZE         33 /* 128 bits of SHA-256, in hex: no accident makes two the same */
+#define KEY_HASH_SIZE         33   /* 128 bits of SHA-256, in hex: no accident makes two the same */
 #define IDEMPOTENCY_WINDOW_MS (24ull * 60 * 60 * 1000)
 #define LABELS_SIZE           (PL_LABELS_MAX * (PL_LABEL_SIZE_MAX + 1) + 1)
 /* Text of clients' may grow six times when it is escaped ("\u007f"). */
 #define PUSH_TEXT_MAX  (6 * (PL_FETCH_BODY_MAX + 2 * PL_HEADERS_SIZE_MAX + PL_META_MAX) + 256 * 1024)
 #define PUSH_BYTES_MAX (8 * 1024 * 1024) /* of one script call */
 
-struct wait { /* one handler's call; lives on its stack */
-	struct wait *prev, *next;
-	struct store *store;
-	void (*begin)(struct wait *wait); /* on the loop */
-	uv_sem_t done;
-	enum pl_err err;
-	char why[sizeof(((struct store_pushed *)0)->why)];
-	union {
-		struct {
-			struct pl_push item;
-			struct store_pushed *out;
-		} push;
-		struct {
-			const char *token;
-			unsigned number;
-			struct pl_buf *out;
-		} read;
-		struct {
-			const char *id;
-			struct pl_found found; /* text is a copy */
-		} find;
-		struct pl_queues *queues;
-	} as;
+struct push_wait {
+	struct store_wait wait;
+	struct pl_push item;
+	struct store_pushed *out;
+	struct pl_buf text;
+	char labels[LABELS_SIZE];
+	char hash[KEY_HASH_SIZE];
+};
+
+struct find_wait {
+	struct store_wait wait;
+	const char *id;
+	unsigned watch_s;      /* 0: no */
+	struct pl_found found; /* text and reason are copies */
+};
+
+struct bytes_wait {
+	struct store_wait wait;
+	const char *token;
+	unsigned number;
+	struct pl_buf *out;
 };
 
 struct batch { /* the pushes of one script call */
 	struct store *store;
-	struct wait *waits[PL_PUSH_MAX];
+	struct push_wait *waits[PL_PUSH_MAX];
 	size_t count;
-};
-
-struct store {
-	uv_thread_t thread;
-	uv_loop_t loop;
-	uv_async_t wake;
-	uv_prepare_t turn; /* for lag alone */
-	struct pl_lag lag;
-	struct pl_metrics *counts;
-	struct pl_queue *queue;
-	bool relaxed;
-	uint64_t queue_max, time_scale, dedupe_window_ms;
-	uint64_t keep_data_ms, keep_dead_ms; /* RETENTION_DATA, RETENTION_DEAD, scaled */
-
-	/* The loop's own. */
-	struct wait *pushes; /* gathered, not sent */
-	unsigned pushes_underway;
-	uint64_t memory_checked_ms;
-	bool memory_full;
-	bool closing;
-
-	/* Between the threads. */
-	uv_mutex_t lock;
-	struct wait *calls;
-	bool stop;
-	bool ready;
-	char why[WHY_SIZE];
-	void (*changed)(void *arg, bool ready, const char *why);
-	void *changed_arg;
 };
 
 /* ---- between the threads ---- */
 
-static void finish(struct wait *wait, enum pl_err err, const char *why)
+void store_finish(struct store_wait *wait, enum pl_err err, const char *why)
 {
 	wait->err = err;
 	snprintf(wait->why, sizeof wait->why, "%s", why);
 	uv_sem_post(&wait->done); /* the handler goes on: wait is not ours any more */
 }
 
-/* Sleeps until the loop has finished it. */
-static enum pl_err call(struct store *store, struct wait *wait)
+/* False: it never came to the loop, its err is set. */
+static bool submit(struct store *store, struct store_wait *wait)
 {
 	wait->store = store;
-	int made = uv_sem_init(&wait->done, 0);
-	PL_ASSERT(made == 0);
 	uv_mutex_lock(&store->lock);
 	bool ready = store->ready;
 	bool first = store->calls == NULL;
-	if (ready)
-		DL_APPEND(store->calls, wait);
-	else
-		snprintf(wait->why, sizeof wait->why, "%s", store->why);
-	uv_mutex_unlock(&store->lock);
 	if (ready) {
-		if (first)
-			uv_async_send(&store->wake);
-		uv_sem_wait(&wait->done);
+		int made = uv_sem_init(&wait->done, 0);
+		PL_ASSERT(made == 0);
+		DL_APPEND(store->calls, wait);
 	} else {
 		wait->err = PL_EREDIS;
+		snprintf(wait->why, sizeof wait->why, "%s", store->why);
 	}
+	uv_mutex_unlock(&store->lock);
+	if (ready && first)
+		uv_async_send(&store->wake);
+	return ready;
+}
+
+static void await(struct store_wait *wait)
+{
+	uv_sem_wait(&wait->done);
 	uv_sem_destroy(&wait->done);
+}
+
+enum pl_err store_call(struct store *store, struct store_wait *wait)
+{
+	if (submit(store, wait))
+		await(wait);
 	return wait->err;
 }
 
@@ -151,13 +128,13 @@ bool store_is_ready(struct store *store, char *why, size_t size)
 
 static void flush(struct store *store);
 
-static void finish_push(struct wait *wait, const struct pl_push_answer *answer)
+static void finish_push(struct push_wait *push, const struct pl_push_answer *answer)
 {
-	struct store_pushed *out = wait->as.push.out;
+	struct store_pushed *out = push->out;
 	out->word = answer->word;
 	if (answer->word == PL_PUSHED_EARLIER)
 		snprintf(out->id, sizeof out->id, "%s", answer->id);
-	finish(wait, PL_OK, "");
+	store_finish(&push->wait, PL_OK, "");
 }
 
 static void on_pushed(
@@ -168,7 +145,7 @@ static void on_pushed(
 	store->pushes_underway--;
 	for (size_t i = 0; i < batch->count; i++) {
 		if (err != PL_OK)
-			finish(batch->waits[i], err, why);
+			store_finish(&batch->waits[i]->wait, err, why);
 		else
 			finish_push(batch->waits[i], &answers[i]);
 	}
@@ -194,10 +171,10 @@ static void check_memory(struct store *store)
 
 static void refuse_all(struct store *store, enum pl_err err, const char *why)
 {
-	struct wait *wait;
+	struct store_wait *wait;
 	while ((wait = store->pushes) != NULL) {
 		DL_DELETE(store->pushes, wait);
-		finish(wait, err, why);
+		store_finish(wait, err, why);
 	}
 }
 
@@ -214,21 +191,21 @@ static void flush(struct store *store)
 	struct batch *batch = pl_alloc(sizeof *batch);
 	batch->store = store;
 	batch->count = 0;
-	struct wait *wait;
+	struct push_wait *push;
 	size_t bytes = 0;
-	while ((wait = store->pushes) != NULL && batch->count < PL_PUSH_MAX &&
-		(bytes == 0 || bytes + wait->as.push.item.text_len <= PUSH_BYTES_MAX)) {
-		bytes += wait->as.push.item.text_len;
-		DL_DELETE(store->pushes, wait);
-		items[batch->count] = wait->as.push.item;
-		batch->waits[batch->count++] = wait;
+	while ((push = (struct push_wait *)store->pushes) != NULL && batch->count < PL_PUSH_MAX &&
+		(bytes == 0 || bytes + push->item.text_len <= PUSH_BYTES_MAX)) {
+		bytes += push->item.text_len;
+		DL_DELETE(store->pushes, &push->wait);
+		items[batch->count] = push->item;
+		batch->waits[batch->count++] = push;
 	}
 	store->pushes_underway++;
 	pl_queue_push(store->queue, items, batch->count, store->queue_max, store->queue_max / 2,
 		on_pushed, batch);
 }
 
-static void begin_push(struct wait *wait)
+static void begin_push(struct store_wait *wait)
 {
 	DL_APPEND(wait->store->pushes, wait);
 }
@@ -338,56 +315,87 @@ static void set_key(const struct store *store, struct pl_push *push,
 	push->key_window_ms = (window + store->time_scale - 1) / store->time_scale;
 }
 
-enum pl_err store_push(struct store *store, const struct pl_request *request,
-	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out)
+static void prepare_push(
+	const struct store *store, const struct store_pushing *pushing, struct push_wait *push)
 {
+	const struct pl_request *request = pushing->request;
 	uint64_t now = pl_clock_wall_ms(), delay_ms = delay_of(store, request, now);
-	struct pl_buf text;
-	pl_buf_init(&text, PUSH_TEXT_MAX);
-	enum pl_err err = first_text(request, now, delay_ms, &text);
+	pl_buf_init(&push->text, PUSH_TEXT_MAX);
+	enum pl_err err = first_text(request, now, delay_ms, &push->text);
 	PL_ASSERT(err == PL_OK); /* a request's parts have smaller ceilings together */
-	char labels[LABELS_SIZE], hash[KEY_HASH_SIZE];
-	join_labels(request, labels);
-	*out = (struct store_pushed) { .word = PL_PUSHED };
-	memcpy(out->id, request->id, sizeof out->id);
-	struct wait wait = { .begin = begin_push };
-	wait.as.push.out = out;
-	wait.as.push.item = (struct pl_push) {
+	join_labels(request, push->labels);
+	push->wait.begin = begin_push;
+	push->out = pushing->out;
+	*push->out = (struct store_pushed) { .word = PL_PUSHED };
+	memcpy(push->out->id, request->id, sizeof push->out->id);
+	push->item = (struct pl_push) {
 		.id = request->id,
 		.stage = request->starts_in,
 		.priority = request->priority,
 		.lane = request->starts_in == PL_STAGE_FETCH ? request->fetch_lane
 							     : request->deliver_lane,
 		.delay_ms = delay_ms,
-		.labels = labels,
+		.labels = push->labels,
 		.owner = request->owner != NULL ? request->owner : "",
-		.text = text.data,
-		.text_len = text.len,
+		.text = push->text.data,
+		.text_len = push->text.len,
 	};
-	const struct part whole = { body, body_len };
-	set_key(store, &wait.as.push.item, request, idempotency_key, &whole, hash);
-	err = call(store, &wait);
-	pl_buf_fini(&text);
-	snprintf(out->why, sizeof out->why, "%s", wait.why);
-	return err;
+	const struct part body = { pushing->body, pushing->body_len };
+	set_key(store, &push->item, request, pushing->idempotency_key, &body, push->hash);
+}
+
+static void end_push(struct push_wait *push)
+{
+	push->out->err = push->wait.err;
+	snprintf(push->out->why, sizeof push->out->why, "%s", push->wait.why);
+	pl_buf_fini(&push->text);
+}
+
+void store_push(struct store *store, const struct store_pushing *pushing)
+{
+	struct push_wait push;
+	prepare_push(store, pushing, &push);
+	if (submit(store, &push.wait))
+		await(&push.wait);
+	end_push(&push);
+}
+
+void store_push_all(struct store *store, const struct store_pushing *pushing, size_t count)
+{
+	struct push_wait *pushes = pl_alloc((count + 1) * sizeof *pushes);
+	bool *submitted = pl_alloc((count + 1) * sizeof *submitted);
+	for (size_t i = 0; i < count; i++) {
+		prepare_push(store, &pushing[i], &pushes[i]);
+		submitted[i] = submit(store, &pushes[i].wait);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (submitted[i])
+			await(&pushes[i].wait);
+		end_push(&pushes[i]);
+	}
+	free(submitted);
+	free(pushes);
 }
 
 /* ---- reading ---- */
 
 static void on_found(void *arg, enum pl_err err, const struct pl_found *found)
 {
-	struct wait *wait = arg;
+	struct find_wait *find = arg;
 	if (err == PL_OK) {
-		wait->as.find.found = *found;
-		wait->as.find.found.text = pl_strndup(found->text, found->text_len);
-		wait->as.find.found.reason = pl_strdup(found->reason);
+		find->found = *found;
+		find->found.text = pl_strndup(found->text, found->text_len);
+		find->found.reason = pl_strdup(found->reason);
 	}
-	finish(wait, err, pl_err_name(err));
+	store_finish(&find->wait, err, pl_err_name(err));
 }
 
-static void begin_find(struct wait *wait)
+static void begin_find(struct store_wait *wait)
 {
-	pl_queue_find(wait->store->queue, wait->as.find.id, on_found, wait);
+	struct find_wait *find = (struct find_wait *)wait;
+	if (find->watch_s > 0)
+		pl_queue_watch(wait->store->queue, find->id, find->watch_s);
+	pl_queue_find(wait->store->queue, find->id, on_found, find);
 }
 
 static enum pl_state state_of(const struct pl_record *record, const struct pl_found *found)
@@ -410,30 +418,40 @@ static uint64_t data_expires_ms(const struct store *store, const struct pl_recor
 	       (last->state == PL_STATE_FAILED ? store->keep_dead_ms : store->keep_data_ms);
 }
 
-enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
+enum pl_err store_read(const struct store *store, const char *id, const struct pl_found *found,
+	struct store_found *out)
 {
-	struct wait wait = { .begin = begin_find };
-	wait.as.find.id = id;
-	enum pl_err err = call(store, &wait);
+	struct pl_record *record;
+	enum pl_err err = pl_record_decode(id, found->text, found->text_len, &record);
 	if (err != PL_OK)
 		return err;
-	struct pl_found *found = &wait.as.find.found;
-	struct pl_record *record;
-	err = pl_record_decode(id, found->text, found->text_len, &record);
-	free((void *)found->text); /* our copies, const by their type only */
-	if (err == PL_OK) {
-		*out = (struct store_found) {
-			.record = record,
-			.state = state_of(record, found),
-			.waiting = { .until_ms = found->until_ms, .ahead = found->ahead },
-			.data_expires_ms = data_expires_ms(store, record),
-		};
-		if (*found->reason != '\0')
-			out->waiting.reason = found->reason;
-	}
-	if (err != PL_OK || *found->reason == '\0')
-		free((void *)found->reason);
+	*out = (struct store_found) {
+		.record = record,
+		.state = state_of(record, found),
+		.waiting = { .until_ms = found->until_ms, .ahead = found->ahead },
+		.data_expires_ms = data_expires_ms(store, record),
+	};
+	if (*found->reason != '\0')
+		out->waiting.reason = pl_strdup(found->reason);
+	return PL_OK;
+}
+
+enum pl_err store_find_watched(
+	struct store *store, const char *id, unsigned watch_s, struct store_found *out)
+{
+	struct find_wait find = { .wait.begin = begin_find, .id = id, .watch_s = watch_s };
+	enum pl_err err = store_call(store, &find.wait);
+	if (err != PL_OK)
+		return err;
+	err = store_read(store, id, &find.found, out);
+	free((void *)find.found.text); /* our copies, const by their type only */
+	free((void *)find.found.reason);
 	return err;
+}
+
+enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
+{
+	return store_find_watched(store, id, 0, out);
 }
 
 void store_found_fini(struct store_found *found)
@@ -445,29 +463,31 @@ void store_found_fini(struct store_found *found)
 
 static void on_bytes(void *arg, enum pl_err err, const char *bytes, size_t len)
 {
-	struct wait *wait = arg;
+	struct bytes_wait *read = arg;
 	if (err == PL_OK)
-		err = pl_buf_add(wait->as.read.out, bytes, len);
-	finish(wait, err, pl_err_name(err));
+		err = pl_buf_add(read->out, bytes, len);
+	store_finish(&read->wait, err, pl_err_name(err));
 }
 
-static void begin_chunk(struct wait *wait)
+static void begin_chunk(struct store_wait *wait)
 {
-	pl_queue_chunk_get(
-		wait->store->queue, wait->as.read.token, wait->as.read.number, on_bytes, wait);
+	struct bytes_wait *read = (struct bytes_wait *)wait;
+	pl_queue_chunk_get(wait->store->queue, read->token, read->number, on_bytes, read);
 }
 
 enum pl_err store_chunk(
 	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out)
 {
-	struct wait wait = { .begin = begin_chunk };
-	wait.as.read.token = record->data.token;
-	wait.as.read.number = k;
-	wait.as.read.out = out;
-	return call(store, &wait);
+	struct bytes_wait read = {
+		.wait.begin = begin_chunk,
+		.token = record->data.token,
+		.number = k,
+		.out = out,
+	};
+	return store_call(store, &read.wait);
 }
 
-static void begin_key(struct wait *wait)
+static void begin_key(struct store_wait *wait)
 {
 	pl_queue_data_key(wait->store->queue, on_bytes, wait);
 }
@@ -476,35 +496,14 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 {
 	struct pl_buf bytes;
 	pl_buf_init(&bytes, 64);
-	struct wait wait = { .begin = begin_key };
-	wait.as.read.out = &bytes;
-	enum pl_err err = call(store, &wait);
+	struct bytes_wait read = { .wait.begin = begin_key, .out = &bytes };
+	enum pl_err err = store_call(store, &read.wait);
 	if (err == PL_OK && bytes.len != 32)
 		err = PL_EREDIS;
 	if (err == PL_OK)
 		memcpy(key, bytes.data, 32);
 	pl_buf_fini(&bytes);
 	return err;
-}
-
-static void on_queues(void *arg, enum pl_err err, const struct pl_queues *queues)
-{
-	struct wait *wait = arg;
-	if (err == PL_OK)
-		*wait->as.queues = *queues;
-	finish(wait, err, pl_err_name(err));
-}
-
-static void begin_queues(struct wait *wait)
-{
-	pl_queue_queues(wait->store->queue, on_queues, wait);
-}
-
-enum pl_err store_queues(struct store *store, struct pl_queues *out)
-{
-	struct wait wait = { .begin = begin_queues };
-	wait.as.queues = out;
-	return call(store, &wait);
 }
 
 /* ---- the thread ---- */
@@ -520,14 +519,22 @@ static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 static void on_redis_lost(void *arg, const char *why)
 {
 	struct store *store = arg;
-	char sentence[WHY_SIZE];
+	char sentence[STORE_WHY_SIZE];
 	snprintf(sentence, sizeof sentence, "Redis is away: %s", why);
 	set_ready(store, false, sentence);
 	refuse_all(store, PL_EREDIS, sentence); /* gathered, never sent: nothing happened */
 }
 
+static void on_news(void *arg, enum pl_news news, const char *id)
+{
+	struct store *store = arg;
+	if (news != PL_NEWS_GREW)
+		store_let_go(store, id);
+}
+
 static void close_handles(struct store *store)
 {
+	store_control_end(store);
 	uv_close((uv_handle_t *)&store->wake, NULL);
 	uv_close((uv_handle_t *)&store->turn, NULL);
 }
@@ -543,16 +550,16 @@ static void on_wake(uv_async_t *async)
 {
 	struct store *store = async->data;
 	uv_mutex_lock(&store->lock);
-	struct wait *calls = store->calls;
+	struct store_wait *calls = store->calls;
 	store->calls = NULL;
 	bool stop = store->stop;
 	uv_mutex_unlock(&store->lock);
-	struct wait *wait, *next;
+	struct store_wait *wait, *next;
 	DL_FOREACH_SAFE(calls, wait, next)
 	{
 		DL_DELETE(calls, wait);
 		if (store->closing)
-			finish(wait, PL_ECLOSED, "the service is stopping");
+			store_finish(wait, PL_ECLOSED, "the service is stopping");
 		else
 			wait->begin(wait);
 	}
@@ -607,12 +614,15 @@ enum pl_err store_new(const struct pl_settings *settings,
 	}
 	store->wake.data = store;
 	measure_turns(store);
+	store_control_init(store);
 	const struct pl_queue_options options = {
 		.redis_url = pl_settings_text(settings, "REDIS_URL"),
 		.host_concurrency = (unsigned)pl_settings_number(settings, "HOST_CONCURRENCY"),
+		.host_rate = pl_settings_number(settings, "HOST_RATE"),
 		.breaker_ms = PL_BREAKER_MS / store->time_scale,
 		.on_ready = on_redis_ready,
 		.on_lost = on_redis_lost,
+		.on_news = on_news,
 		.arg = store,
 	};
 	enum pl_err err = pl_queue_new(&store->loop, &options, &store->queue, why);

@@ -43,15 +43,22 @@ void store_free(struct store *store);
 bool store_is_ready(struct store *store, char *why, size_t size);
 
 struct store_pushed {
-	enum pl_pushed word;
+	enum pl_err err; /* PL_OK: word says what came of it. PL_ELIMIT: Redis is above its share */
+	enum pl_pushed word;   /* PL_PUSHED: it is on disk */
 	char id[PL_UUID_SIZE]; /* the request's own, or the one that has its key */
 	char why[200];         /* a sentence on a failure, else "" */
 };
-/* Stores and enqueues. request->id is set by the caller (pl_uuid_new). idempotency_key (or NULL)
- * and body, for its hash, come from the call; a dedupeKey from the request. PL_OK: out->word says
- * what came of it; PL_PUSHED is on disk. PL_ELIMIT: Redis is above its share of memory. */
-PL_MUST_CHECK enum pl_err store_push(struct store *store, const struct pl_request *request,
-	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out);
+struct store_pushing {
+	const struct pl_request *request; /* with an id (pl_uuid_new); its dedupeKey counts */
+	const char *idempotency_key;      /* or NULL */
+	const char *body;                 /* as it came, for the key's hash */
+	size_t body_len;
+	struct store_pushed *out;
+};
+/* Stores and enqueues. */
+void store_push(struct store *store, const struct store_pushing *pushing);
+/* The same for many, in order; each stands for itself. Copies all texts: bound what they hold. */
+void store_push_all(struct store *store, const struct store_pushing *pushing, size_t count);
 
 PL_MUST_CHECK enum pl_err store_find(struct store *store, const char *id, struct store_found *out);
 void store_found_fini(struct store_found *found);
@@ -60,10 +67,60 @@ void store_found_fini(struct store_found *found);
 PL_MUST_CHECK enum pl_err store_chunk(
 	struct store *store, const struct pl_record *record, unsigned k, struct pl_buf *out);
 
+/* The 32-byte key that signs dataUrl, made once per Redis. */
+PL_MUST_CHECK enum pl_err store_data_key(struct store *store, unsigned char key[32]);
+
+/* --- store_control.c: what people do to requests and queues --- */
+
+#define STORE_LET_GO_MS 1000 /* how long a change waits for the worker that holds the request */
+
+struct store_altered {
+	enum pl_err err; /* PL_ENOTFOUND: no such request, or another owner's */
+	enum pl_altered answer;
+	bool still_held; /* changed, and the worker that was told has not let go in time */
+};
+/* What people do to one request. A cancel, a delete and the pause of a fetch wait for the worker
+ * that holds it, STORE_LET_GO_MS at most. */
+void store_alter(struct store *store, enum pl_alter verb, const char *id, const char *owner,
+	struct store_altered *out);
+/* The same to many at once; the wait is one for all. */
+void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
+	const char *owner, struct store_altered *out);
+
+/* Holds a whole stage or lets it go on. */
+PL_MUST_CHECK enum pl_err store_hold(struct store *store, enum pl_stage stage, bool hold);
 /* How the queues stand. */
 PL_MUST_CHECK enum pl_err store_queues(struct store *store, struct pl_queues *out);
 
-/* The 32-byte key that signs dataUrl, made once per Redis. */
-PL_MUST_CHECK enum pl_err store_data_key(struct store *store, unsigned char key[32]);
+/* One step back through an index of pl_queue_list, newest first: count <= PL_LIST_MAX. Those
+ * that can't be read are left out. */
+struct store_listed {
+	struct pl_list_place next;
+	struct store_found items[PL_LIST_MAX];    /* store_found_fini each */
+	struct pl_list_place places[PL_LIST_MAX]; /* where they stand: a listing can go on there */
+	size_t count;
+};
+PL_MUST_CHECK enum pl_err store_list(struct store *store, const char *index,
+	const struct pl_list_place *place, struct store_listed *out);
+
+/* --- store_tails.c: following a request while its record grows --- */
+
+struct store_tail { /* one who follows; its handler's */
+	struct store_tail *prev, *next;
+	const char *id;
+	bool has_news;
+	uv_cond_t news;
+};
+/* id is borrowed until close. */
+void store_tail_open(struct store *store, const char *id, struct store_tail *tail);
+/* As store_find; what is appended from then on wakes store_tail_wait. Ask anew every 15 s, news or
+ * not: Redis is told to forget who does not. */
+PL_MUST_CHECK enum pl_err store_tail_find(
+	struct store *store, struct store_tail *tail, struct store_found *out);
+/* Sleeps until there may be something new, ms at most. */
+bool store_tail_wait(struct store *store, struct store_tail *tail, uint64_t ms);
+void store_tail_close(struct store *store, struct store_tail *tail);
+/* Wakes all who wait. */
+void store_tails_wake(struct store *store);
 
 #endif

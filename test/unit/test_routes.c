@@ -81,19 +81,19 @@ bool store_is_ready(struct store *store, char *why, size_t size)
 	return is_ready;
 }
 
-enum pl_err store_push(struct store *store, const struct pl_request *request,
-	const char *idempotency_key, const char *body, size_t body_len, struct store_pushed *out)
+void store_push(struct store *store, const struct store_pushing *pushing)
 {
-	(void)store, (void)idempotency_key, (void)body, (void)body_len;
+	const struct pl_request *request = pushing->request;
+	struct store_pushed *out = pushing->out;
+	(void)store;
 	pthread_mutex_lock(&turn);
 	world.pushes++;
 	memcpy(world.id, request->id, sizeof(world.id));
 	(void)snprintf(world.provider, sizeof(world.provider), "%s", request->provider);
 	*out = (struct store_pushed) { .word = PL_PUSHED };
 	(void)snprintf(out->why, sizeof(out->why), "%s", world.why);
-	enum pl_err err = world.err;
+	out->err = world.err;
 	pthread_mutex_unlock(&turn);
-	return err;
 }
 
 enum pl_err store_find(struct store *store, const char *id, struct store_found *out)

@@ -139,12 +139,13 @@ enum pl_alter {
 	PL_ALTER_RESUME,
 	PL_ALTER_REDELIVER,
 	PL_ALTER_DELETE,
-	PL_ALTER_REFETCH
+	PL_ALTER_REFETCH,
+	PL_ALTER_LOOK /* changes nothing: does a worker that was told still hold it? */
 };
 const char *pl_alter_name(enum pl_alter verb); /* "cancel", … */
 enum pl_altered {
 	PL_ALTERED,      /* changed */
-	PL_ALTERED_HELD, /* changed; a worker held it and was told: PL_NEWS_LET_GO follows */
+	PL_ALTERED_HELD, /* changed; a worker holds it and was told: PL_NEWS_LET_GO follows */
 	PL_ALTERED_SAME, /* it was so already */
 	PL_ALTERED_NOT,  /* its state forbids it */
 	PL_ALTERED_GONE, /* redeliver: the data has gone */
@@ -181,6 +182,7 @@ struct pl_list_place {
 #define PL_LIST_MAX 50 /* requests one call reads: bounds the script's time */
 struct pl_listed {
 	const char *id;
+	struct pl_list_place place; /* a listing can go on with it */
 	struct pl_found found;
 };
 /* One step back through an index, newest first: "i" of all, "x" of the failed, "n:<label>". */
