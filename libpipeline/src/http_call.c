@@ -142,7 +142,8 @@ static const char *date_now(struct http_worker *worker)
 
 static bool has_length(const struct pl_http_call *call, uint64_t length)
 {
-	return length != PL_HTTP_LENGTH_UNKNOWN && call->status >= 200 && call->status != 204;
+	bool has_body = call->status >= 200 && call->status != 204 && call->status != 304;
+	return has_body && length != PL_HTTP_LENGTH_UNKNOWN;
 }
 
 /* The caller's headers are ours: too many of them is our bug. */

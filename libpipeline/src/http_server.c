@@ -20,7 +20,7 @@
 #define PORT_MAX     65535
 #define STOP_LOOK_MS 20 /* between two cuts while mg_stop works */
 #define NUMBER_SIZE  24
-#define THREADS_MAX  4096
+#define THREADS_MAX  8192 /* API_THREADS and TAILS_MAX at their largest */
 #define WHY_SIZE     160
 
 static _Thread_local char why_text[WHY_SIZE];
@@ -310,6 +310,7 @@ const char *pl_http_status_phrase(int status)
 		{ 408, "Request Timeout" },
 		{ 409, "Conflict" },
 		{ 410, "Gone" },
+		{ 412, "Precondition Failed" },
 		{ 413, "Content Too Large" },
 		{ 415, "Unsupported Media Type" },
 		{ 416, "Range Not Satisfiable" },
