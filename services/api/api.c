@@ -121,7 +121,7 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 	const struct pl_http_server_options options = {
 		.bind = pl_settings_text(settings, "BIND"),
 		.port = (unsigned)pl_settings_number(settings, "PORT"),
-		.threads = (unsigned)pl_settings_number(settings, "API_THREADS"),
+		.threads = (unsigned)pl_settings_number(settings, "API_THREADS") + api->tails.max,
 		.connections_per_address =
 			(unsigned)pl_settings_number(settings, "CONNECTIONS_PER_ADDRESS"),
 		.body_max = PL_REQUEST_BODY_MAX,
@@ -158,6 +158,7 @@ int api_start(struct pl_service_run *run, void **state)
 	*state = api;
 	api->run = run;
 	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
+	api->tails.max = (unsigned)pl_settings_number(settings, "TAILS_MAX");
 	open_handles(api);
 	api_metrics_init(&api->metrics, pl_settings_number(settings, "QUEUE_MAX"));
 
@@ -227,6 +228,8 @@ static void begin_ending(struct api *api, uint64_t ms)
 {
 	api->is_ending = true;
 	api->drain_ms = ms;
+	pl_http_server_drain(api->http);
+	store_tails_wake(api->store); /* they go on for ever otherwise */
 	PL_ASSERT(uv_queue_work(pl_service_loop(api->run), &api->ending, end_http, on_http_ended) ==
 		  0);
 }
@@ -234,7 +237,6 @@ static void begin_ending(struct api *api, uint64_t ms)
 void api_drain(void *state)
 {
 	struct api *api = state;
-	pl_http_server_drain(api->http);
 	begin_ending(api, api->drain_ms - api->drain_ms / 4); /* the rest is for what follows */
 }
 

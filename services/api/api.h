@@ -18,6 +18,7 @@
 #include "pipeline/netpolicy.h"
 #include "pipeline/service.h"
 #include "store.h"
+#include "tails.h"
 
 struct api {
 	/* what handlers use: set before the first call, never changed */
@@ -26,6 +27,7 @@ struct api {
 	struct hosts hosts;
 	struct api_metrics metrics;               /* its values change: atomics */
 	_Atomic(struct pl_faults *) spare_faults; /* or NULL; requests.c */
+	struct tails tails;                       /* tails.c */
 
 	/* the loop's own */
 	struct pl_service_run *run;

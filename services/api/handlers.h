@@ -11,6 +11,8 @@
 void requests_accept(struct api *api, struct pl_http_call *call, const char *id);
 void requests_show(struct api *api, struct pl_http_call *call, const char *id);
 void requests_log(struct api *api, struct pl_http_call *call, const char *id);
+/* tails.c */
+void tails_follow(struct api *api, struct pl_http_call *call, const char *id);
 /* data.c */
 void data_send(struct api *api, struct pl_http_call *call, const char *id);
 /* health.c */

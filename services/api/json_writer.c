@@ -22,10 +22,10 @@ static void add_string(struct json_writer *w, const char *text)
 		w->err = pl_json_string(w->out, text, strlen(text));
 }
 
-/* A comma, unless this is the first of its object, array or line. */
+/* A comma, unless this is the first of its object or array, or stands alone. */
 static void start_value(struct json_writer *w, const char *key)
 {
-	if (w->out->len > 0 && strchr("{[\n", w->out->data[w->out->len - 1]) == NULL)
+	if (w->out->len > w->start && strchr("{[", w->out->data[w->out->len - 1]) == NULL)
 		add(w, ",", 1);
 	if (key == NULL)
 		return;
@@ -79,9 +79,4 @@ void json_raw(struct json_writer *w, const char *key, const char *text)
 {
 	start_value(w, key);
 	add_text(w, text);
-}
-
-void json_newline(struct json_writer *w)
-{
-	add(w, "\n", 1);
 }

@@ -18,6 +18,7 @@
 
 struct json_writer {
 	struct pl_buf *out;
+	size_t start; /* bytes of out that are somebody else's */
 	enum pl_err err;
 };
 
@@ -30,7 +31,4 @@ void json_bool(struct json_writer *w, const char *key, bool value);
 void json_time(struct json_writer *w, const char *key, uint64_t unix_ms);
 /* text is JSON already. */
 void json_raw(struct json_writer *w, const char *key, const char *text);
-/* A line of its own per value (NDJSON). */
-void json_newline(struct json_writer *w);
-
 #endif

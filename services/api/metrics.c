@@ -56,6 +56,8 @@ static const struct pl_metric rows[API_METRICS] = {
 	[API_STORE_TIME] = { HISTOGRAM("fetchback_store_seconds"),
 		.help = "How long a request that was accepted waited for Redis to store it.",
 		.scale = 1000000, BOUNDS(store_bounds) },
+	[API_TAILS] = { GAUGE("fetchback_open_tails"),
+		.help = "Logs that clients follow now." },
 	[API_DEPTH] = { GAUGE("fetchback_queue_depth"),
 		.help = "Requests that could run now and wait for a worker or their host's turn.",
 		OF_QUEUES },

@@ -21,6 +21,7 @@ enum api_metric { /* the rows */
 	API_DEDUPLICATED,
 	API_REFUSED, /* its series: enum api_refusal */
 	API_STORE_TIME,
+	API_TAILS,
 	API_DEPTH, /* from here on Redis' figures; series of a queue: enum pl_stage */
 	API_DELAYED,
 	API_LEASED,

@@ -8,8 +8,7 @@
 #include "pipeline/text.h"
 #include "pipeline/url.h"
 
-#define SHA256_BYTES 32
-#define SHA256_HEX   (2 * SHA256_BYTES + 1)
+#define SHA256_BYTES ((RECORD_SHA256_SIZE - 1) / 2)
 #define STATUS_SIZE  32
 
 static void write_url(struct json_writer *w, const char *key, const char *url)
@@ -86,18 +85,16 @@ static void write_waiting(struct json_writer *w, const struct store_waiting *wai
 	json_close(w, '}');
 }
 
-static void write_sha256(struct json_writer *w, const struct pl_data *data)
+void record_sha256(const struct pl_data *data, char hex[RECORD_SHA256_SIZE])
 {
 	if (data->chunks > 0) {
-		json_text(w, "sha256", data->sha256);
+		(void)snprintf(hex, RECORD_SHA256_SIZE, "%s", data->sha256);
 		return;
 	}
 	unsigned char digest[SHA256_BYTES];
-	char hex[SHA256_HEX];
 	PL_ASSERT(
 		EVP_Digest(data->inline_bytes, data->bytes, digest, NULL, EVP_sha256(), NULL) == 1);
 	pl_hex(digest, sizeof(digest), hex);
-	json_text(w, "sha256", hex);
 }
 
 static void write_data(struct json_writer *w, const struct pl_data *data, uint64_t expires_ms)
@@ -108,7 +105,9 @@ static void write_data(struct json_writer *w, const struct pl_data *data, uint64
 	json_number(w, "bytes", data->bytes);
 	if (data->content_type[0] != '\0')
 		json_text(w, "contentType", data->content_type);
-	write_sha256(w, data);
+	char sha256[RECORD_SHA256_SIZE];
+	record_sha256(data, sha256);
+	json_text(w, "sha256", sha256);
 	if (expires_ms > 0)
 		json_time(w, "expiresAt", expires_ms);
 	json_close(w, '}');
@@ -172,25 +171,33 @@ static void write_reason(struct json_writer *w, const struct pl_event *event)
 	}
 }
 
+enum pl_err record_json_event(
+	const struct pl_record *record, const struct pl_event *event, struct pl_buf *out)
+{
+	struct json_writer w = { .out = out, .start = out->len };
+	json_open(&w, NULL, '{');
+	json_number(&w, "n", event->n);
+	json_time(&w, "time", event->time_ms);
+	json_text(&w, "level", pl_log_level_name(event->level));
+	json_text(&w, "service", pl_service_letter_name(event->service));
+	json_text(&w, "requestId", record->request.id);
+	json_text(&w, "event", event->name);
+	if (event->stage >= 0)
+		json_text(&w, "stage", pl_stage_name((enum pl_stage)event->stage));
+	if (event->attempt > 0)
+		json_number(&w, "attempt", event->attempt);
+	write_reason(&w, event);
+	json_close(&w, '}');
+	return w.err;
+}
+
 enum pl_err record_json_log(const struct pl_record *record, struct pl_buf *out)
 {
-	struct json_writer w = { .out = out };
-	for (size_t i = 0; i < record->events_count; i++) {
-		const struct pl_event *event = &record->events[i];
-		json_open(&w, NULL, '{');
-		json_number(&w, "n", event->n);
-		json_time(&w, "time", event->time_ms);
-		json_text(&w, "level", pl_log_level_name(event->level));
-		json_text(&w, "service", pl_service_letter_name(event->service));
-		json_text(&w, "requestId", record->request.id);
-		json_text(&w, "event", event->name);
-		if (event->stage >= 0)
-			json_text(&w, "stage", pl_stage_name((enum pl_stage)event->stage));
-		if (event->attempt > 0)
-			json_number(&w, "attempt", event->attempt);
-		write_reason(&w, event);
-		json_close(&w, '}');
-		json_newline(&w);
+	enum pl_err err = PL_OK;
+	for (size_t i = 0; err == PL_OK && i < record->events_count; i++) {
+		err = record_json_event(record, &record->events[i], out);
+		if (err == PL_OK)
+			err = pl_buf_text(out, "\n");
 	}
-	return w.err;
+	return err;
 }

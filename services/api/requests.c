@@ -221,19 +221,6 @@ void requests_show(struct api *api, struct pl_http_call *call, const char *id)
 	store_found_fini(&found);
 }
 
-static void refuse_follow(struct pl_http_call *call)
-{
-	struct pl_faults *faults = pl_alloc(sizeof(*faults));
-	pl_faults_init(faults);
-	pl_faults_add(faults, "follow", "this query parameter is not known");
-	problem_answer(call, &(struct problem) {
-				     .status = 422,
-				     .detail = "The query parameter \"follow\" is not known.",
-				     .faults = faults,
-			     });
-	free(faults);
-}
-
 static bool has_parameter(const struct pl_http_call *call, const char *name)
 {
 	struct pl_buf value;
@@ -246,7 +233,7 @@ static bool has_parameter(const struct pl_http_call *call, const char *name)
 void requests_log(struct api *api, struct pl_http_call *call, const char *id)
 {
 	if (has_parameter(call, "follow")) {
-		refuse_follow(call);
+		tails_follow(api, call, id);
 		return;
 	}
 	struct store_found found;

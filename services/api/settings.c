@@ -1,6 +1,7 @@
 #include "api.h"
 
 #define THREADS_MAX     4096
+#define TAILS_CEILING   4096
 #define CONNECTIONS_MAX 65535
 #define QUEUE_CEILING   100000000
 
@@ -24,6 +25,12 @@ const struct pl_setting api_settings[] = {
 		.min = 1,
 		.max = THREADS_MAX,
 		.help = "Connections served at a time; each has a thread." },
+	{ .name = "TAILS_MAX",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "100",
+		.min = 0,
+		.max = TAILS_CEILING,
+		.help = "Logs followed at a time, each on a thread beside API_THREADS." },
 	{ .name = "CONNECTIONS_PER_ADDRESS",
 		.type = PL_SETTING_NUMBER,
 		.fallback = "128",

@@ -514,6 +514,7 @@ static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 	store->memory_full = false;
 	pl_metrics_set(store->counts, API_RECONNECTS, 0, pl_queue_reconnects(store->queue));
 	set_ready(store, redis->durable || store->relaxed, redis->why);
+	store_tails_wake(store); /* this Redis may have forgotten what is watched */
 }
 
 static void on_redis_lost(void *arg, const char *why)
@@ -528,6 +529,8 @@ static void on_redis_lost(void *arg, const char *why)
 static void on_news(void *arg, enum pl_news news, const char *id)
 {
 	struct store *store = arg;
+	if (news != PL_NEWS_LET_GO)
+		store_tails_news(&store->tails, id);
 	if (news != PL_NEWS_GREW)
 		store_let_go(store, id);
 }
@@ -613,6 +616,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 		return PL_ESYS;
 	}
 	store->wake.data = store;
+	store_tails_init(&store->tails);
 	measure_turns(store);
 	store_control_init(store);
 	const struct pl_queue_options options = {
@@ -634,6 +638,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 		close_handles(store);
 		uv_run(&store->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&store->loop);
+		store_tails_fini(&store->tails);
 		uv_mutex_destroy(&store->lock);
 		free(store);
 		return err;
@@ -653,6 +658,7 @@ void store_free(struct store *store)
 	uv_thread_join(&store->thread);
 	int left = uv_loop_close(&store->loop);
 	PL_ASSERT(left == 0);
+	store_tails_fini(&store->tails);
 	uv_mutex_destroy(&store->lock);
 	free(store);
 }
