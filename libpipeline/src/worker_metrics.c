@@ -39,7 +39,7 @@ static const struct pl_metric rows[WORKER_METRICS] = {
 		.help = "1 while this process is able to work, else 0.",
 		.kind = PL_METRIC_GAUGE },
 	[WORKER_RECONNECTS] = { .name = "fetchback_redis_reconnects_total",
-		.help = "Times that a connection to Redis was lost and made anew.",
+		.help = "Times that the connection to Redis was lost and made anew.",
 		.kind = PL_METRIC_COUNTER },
 	[WORKER_LAG] = { .name = "fetchback_loop_lag_seconds",
 		.help = "How long the turns of the event loop took: an event may wait so long.",
