@@ -42,6 +42,10 @@ static struct { /* set before a call, read after it: the answer lies between */
 	char provider[256];
 	struct pl_data data;
 	unsigned chunks_there;
+	unsigned looks, looks_until_end; /* of a tail; the state is final at the last of them */
+	unsigned gone_at;                /* the look that finds nothing; 0: none */
+	bool has_news;
+	uint64_t longest_wait_ms;
 } world;
 
 /* A socket lies between the test and the server's threads; a lock is what shows their order. */
@@ -159,6 +163,49 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 	return err;
 }
 
+void store_tail_open(struct store *store, const char *id, struct store_tail *tail)
+{
+	(void)store;
+	tail->id = id;
+}
+
+void store_tail_close(struct store *store, struct store_tail *tail)
+{
+	(void)store;
+	(void)tail;
+}
+
+enum pl_err store_tail_find(struct store *store, struct store_tail *tail, struct store_found *out)
+{
+	pthread_mutex_lock(&turn);
+	bool is_last = ++world.looks >= world.looks_until_end;
+	bool is_gone = world.looks == world.gone_at;
+	pthread_mutex_unlock(&turn);
+	if (is_gone)
+		return PL_ENOTFOUND;
+	enum pl_err err = store_find(store, tail->id, out);
+	if (err == PL_OK && is_last)
+		out->state = PL_STATE_DELIVERED;
+	return err;
+}
+
+bool store_tail_wait(struct store *store, struct store_tail *tail, uint64_t ms)
+{
+	(void)store;
+	(void)tail;
+	pthread_mutex_lock(&turn);
+	if (ms > world.longest_wait_ms)
+		world.longest_wait_ms = ms;
+	bool has_news = world.has_news;
+	pthread_mutex_unlock(&turn);
+	return has_news;
+}
+
+void store_tails_wake(struct store *store)
+{
+	(void)store;
+}
+
 enum pl_err store_queues(struct store *store, struct pl_queues *out)
 {
 	(void)store;
@@ -223,6 +270,8 @@ static int begin(void **state)
 	memset(&world, 0, sizeof(world));
 	world.why = "";
 	world.is_ready = true;
+	world.looks_until_end = 1;
+	api.tails.max = 1;
 	return 0;
 }
 
@@ -489,8 +538,82 @@ static void test_log(void **state)
 	assert_int_equal(get("/requests/" ID "/logs"), 200);
 	assert_true(head_has("\r\nContent-Type: application/x-ndjson"));
 	assert_int_equal(answer.body[answer.len - 1], '\n');
-	assert_int_equal(get("/requests/" ID "/logs?follow=1"), 422);
-	assert_problem("follow");
+}
+
+/* ---- tails ---- */
+
+#define FOLLOW  "/requests/" ID "/logs?follow=1"
+#define EVENT_1 "id: 1\ndata: {\"n\":1,"
+#define END     "event: end\ndata: {\"state\":\"delivered\"}\n\n"
+
+static void test_tail_from_its_first_event_to_its_end(void **state)
+{
+	(void)state;
+	world.looks_until_end = 3;
+	world.has_news = true;
+	assert_int_equal(get(FOLLOW), 200);
+	assert_true(head_has("\r\nContent-Type: text/event-stream"));
+	assert_true(head_has("\r\nCache-Control: no-store"));
+	assert_false(head_has("Content-Length"));
+	assert_memory_equal(answer.body, EVENT_1, sizeof(EVENT_1) - 1);
+	const char *end = strstr(answer.body, "}\n\n");
+	assert_non_null(end);
+	assert_string_equal(end + 3, END);
+	assert_int_equal(world.looks, 3);
+}
+
+static void test_tail_beats_when_there_is_no_news(void **state)
+{
+	(void)state;
+	world.looks_until_end = 3;
+	assert_int_equal(call("GET", FOLLOW, "Last-Event-ID: 1\r\n", ""), 200);
+	assert_string_equal(answer.body, ":\n\n:\n\n" END);
+	assert_in_range(world.longest_wait_ms, 10000, 15000); /* 15 s, less what has passed */
+}
+
+static void test_tails_have_a_ceiling(void **state)
+{
+	(void)state;
+	api.tails.max = 0;
+	assert_int_equal(get(FOLLOW), 503);
+	assert_true(head_has("\r\nRetry-After: "));
+	assert_problem("TAILS_MAX");
+	api.tails.max = 1;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(get(FOLLOW), 200);
+		world.err = PL_ENOTFOUND;
+		assert_int_equal(get(FOLLOW), 404);
+		world.err = PL_OK;
+	}
+	assert_int_equal(pl_metrics_get(api.metrics.counts, API_TAILS, 0), 0);
+}
+
+static void test_tail_of_one_that_is_deleted_meanwhile(void **state)
+{
+	(void)state;
+	world.has_news = true;
+	world.looks_until_end = 1000000;
+	world.gone_at = 2;
+	assert_int_equal(get(FOLLOW), 200);
+	assert_null(strstr(answer.body, "event: end"));
+	assert_int_equal(world.looks, 2);
+}
+
+static void test_tail_that_is_asked_for_wrongly(void **state)
+{
+	(void)state;
+	static const char *const queries[] = { "", "=", "=0", "=11", "=true", "=%3" };
+	char path[128];
+	for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+		snprintf(path, sizeof(path), "/requests/" ID "/logs?follow%s", queries[i]);
+		assert_int_equal(get(path), 422);
+		assert_problem("\"pointer\":\"follow\"");
+	}
+	assert_int_equal(call("GET", FOLLOW, "Last-Event-ID: x\r\n", ""), 422);
+	assert_problem("\"pointer\":\"Last-Event-ID\"");
+	assert_int_equal(call("HEAD", FOLLOW, "", ""), 200);
+	assert_int_equal(answer.len, 0);
+	assert_int_equal(world.looks, 0);
 }
 
 /* ---- data ---- */
@@ -532,7 +655,8 @@ static void test_data_in_chunks(void **state)
 	world.data = (struct pl_data) { .kind = PL_DATA_TEXT,
 		.bytes = CHUNKS * PL_CHUNK_MAX,
 		.content_type = "text/plain",
-		.chunks = CHUNKS };
+		.chunks = CHUNKS,
+		.sha256 = "ab" };
 	world.chunks_there = CHUNKS;
 	assert_int_equal(get("/requests/" ID "/data"), 200);
 	assert_int_equal(answer.len, CHUNKS * PL_CHUNK_MAX);
@@ -549,6 +673,69 @@ static void test_data_in_chunks(void **state)
 	assert_int_equal(call("HEAD", "/requests/" ID "/data", "", ""), 200);
 	assert_true(head_has("\r\nContent-Length: 786432"));
 	assert_int_equal(answer.len, 0);
+}
+
+/* Asks for bytes from-to of the chunks above. */
+static void assert_part(size_t from, size_t to)
+{
+	char line[128];
+	snprintf(line, sizeof(line), "Range: bytes=%zu-%zu\r\n", from, to);
+	assert_int_equal(call("GET", "/requests/" ID "/data", line, ""), 206);
+	snprintf(line, sizeof(line), "\r\nContent-Range: bytes %zu-%zu/786432\r\n", from, to);
+	assert_true(head_has(line));
+	assert_int_equal(answer.len, to - from + 1);
+	for (size_t i = 0; i < answer.len; i++)
+		if (answer.body[i] != 'a' + (int)((from + i) / PL_CHUNK_MAX))
+			fail_msg("byte %zu is %c", from + i, answer.body[i]);
+}
+
+static void test_parts_of_chunks(void **state)
+{
+	(void)state;
+	world.data = (struct pl_data) { .kind = PL_DATA_TEXT,
+		.bytes = CHUNKS * PL_CHUNK_MAX,
+		.content_type = "text/plain",
+		.chunks = CHUNKS,
+		.sha256 = "ab" };
+	world.chunks_there = CHUNKS;
+	assert_part(0, CHUNKS * PL_CHUNK_MAX - 1);
+	assert_part(PL_CHUNK_MAX - 1, PL_CHUNK_MAX);
+	assert_part(PL_CHUNK_MAX, 2 * PL_CHUNK_MAX - 1);
+	assert_part(CHUNKS * PL_CHUNK_MAX - 1, CHUNKS * PL_CHUNK_MAX - 1);
+	assert_part(PL_CHUNK_MAX / 2, 2 * PL_CHUNK_MAX + 7);
+	world.chunks_there = 1;
+	assert_part(5, 9); /* what lies behind is not asked for */
+	assert_int_equal(
+		call("GET", "/requests/" ID "/data", "Range: bytes=300000-300001\r\n", ""), 404);
+}
+
+static void test_parts_of_data_in_the_record(void **state)
+{
+	(void)state;
+	world.data = (struct pl_data) {
+		.kind = PL_DATA_TEXT, .bytes = 5, .content_type = "", .inline_bytes = "01234"
+	};
+	static const char path[] = "/requests/" ID "/data";
+	assert_int_equal(call("GET", path, "Range: bytes=-2\r\n", ""), 206);
+	assert_string_equal(answer.body, "34");
+	assert_true(head_has("\r\nContent-Range: bytes 3-4/5\r\n"));
+	assert_true(head_has("\r\nX-Content-Type-Options: nosniff"));
+	assert_int_equal(call("GET", path, "Range: bytes=5-\r\n", ""), 416);
+	assert_true(head_has("\r\nContent-Range: bytes */5\r\n"));
+	assert_problem("ends before");
+	assert_int_equal(call("HEAD", path, "Range: bytes=1-2\r\n", ""), 200);
+	assert_true(head_has("\r\nContent-Length: 5\r\n"));
+	assert_true(head_has("\r\nAccept-Ranges: bytes\r\n"));
+
+	/* printf 01234 | sha256sum */
+#define ETAG "\"c565fe03ca9b6242e01dfddefe9bba3d98b270e19cd02fd85ceaf75e2b25bf12\""
+	assert_true(head_has("\r\nETag: " ETAG "\r\n"));
+	assert_int_equal(call("GET", path, "Range: bytes=1-2\r\nIf-Range: " ETAG "\r\n", ""), 206);
+	assert_int_equal(call("GET", path, "Range: bytes=1-2\r\nIf-Range: \"other\"\r\n", ""), 200);
+	assert_string_equal(answer.body, "01234");
+	assert_int_equal(call("GET", path, "If-None-Match: " ETAG "\r\n", ""), 304);
+	assert_false(head_has("Content-Length"));
+	assert_int_equal(call("GET", path, "If-Match: \"other\"\r\n", ""), 412);
 }
 
 static void test_signed_data(void **state)
@@ -617,9 +804,16 @@ int main(void)
 		cmocka_unit_test_setup(test_record, begin),
 		cmocka_unit_test_setup(test_record_that_is_not_to_be_had, begin),
 		cmocka_unit_test_setup(test_log, begin),
+		cmocka_unit_test_setup(test_tail_from_its_first_event_to_its_end, begin),
+		cmocka_unit_test_setup(test_tail_beats_when_there_is_no_news, begin),
+		cmocka_unit_test_setup(test_tails_have_a_ceiling, begin),
+		cmocka_unit_test_setup(test_tail_of_one_that_is_deleted_meanwhile, begin),
+		cmocka_unit_test_setup(test_tail_that_is_asked_for_wrongly, begin),
 		cmocka_unit_test_setup(test_data_in_the_record, begin),
 		cmocka_unit_test_setup(test_no_data, begin),
 		cmocka_unit_test_setup(test_data_in_chunks, begin),
+		cmocka_unit_test_setup(test_parts_of_chunks, begin),
+		cmocka_unit_test_setup(test_parts_of_data_in_the_record, begin),
 		cmocka_unit_test_setup(test_signed_data, begin),
 		cmocka_unit_test_setup(test_health, begin),
 		cmocka_unit_test_setup(test_metrics, begin),
