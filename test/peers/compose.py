@@ -3,8 +3,8 @@ compose: the product as docker-compose.yml starts it, in a real engine, and the 
 
 The engine is the one that DOCKER_HOST names, else one that the tool docker-here starts from Debian's
 packages where that tool lies at hand. Whatever a Stack makes (containers, networks, volumes, images)
-goes with it; what stays are three tagged images of the packages and the compiled sources, so that the
-next run builds only what changed.
+goes with it; what stays are a few images named fetchback-kept-*, of the packages and the compiled sources,
+so that the next run builds only what changed.
 """
 import json
 import os
@@ -76,13 +76,16 @@ class Engine:
         return self("image", "ls", "-q", "--no-trunc", name)
 
     def keep(self, folder):
-        """Builds the stages that stay, each in the place of its predecessor."""
+        """Builds the stages that stay."""
         for target in KEPT:
-            name = f"fetchback-kept-{target}"
-            old = self.image(name)
-            self("build", "--network", "host", "-f", DOCKERFILE, "--target", target, "-t", name, ".", cwd=folder, timeout=900)
-            if old and old != self.image(name):
-                self.run("docker", "rmi", old)  # refused while something else is built upon it
+            self.keep_image(f"fetchback-kept-{target}", folder, "-f", DOCKERFILE, "--target", target)
+
+    def keep_image(self, name, folder, *how):
+        """Builds an image that stays, in the place of its predecessor."""
+        old = self.image(name)
+        self("build", "--force-rm", "--network", "host", *how, "-t", name, ".", cwd=folder, timeout=900)
+        if old and old != self.image(name):
+            self.run("docker", "rmi", old)  # refused while something else is built upon it
 
     def close(self):
         if self.started:
