@@ -81,6 +81,16 @@ const char *pl_http_call_header(const struct pl_http_call *call, const char *nam
 	return NULL;
 }
 
+bool pl_http_call_header_at(
+	const struct pl_http_call *call, size_t i, const char **name, const char **value)
+{
+	if (i >= (size_t)call->info->num_headers)
+		return false;
+	*name = call->info->http_headers[i].name;
+	*value = call->info->http_headers[i].value;
+	return true;
+}
+
 const char *pl_http_call_body(const struct pl_http_call *call, size_t *len)
 {
 	*len = call->worker->body.len;

@@ -59,6 +59,9 @@ const char *pl_http_call_method(const struct pl_http_call *call);
 const char *pl_http_call_path(const struct pl_http_call *call);  /* without query, not decoded */
 const char *pl_http_call_query(const struct pl_http_call *call); /* "" for none, not decoded */
 const char *pl_http_call_header(const struct pl_http_call *call, const char *name); /* or NULL */
+/* The i-th as sent, from 0; false behind the last. */
+bool pl_http_call_header_at(
+	const struct pl_http_call *call, size_t i, const char **name, const char **value);
 const char *pl_http_call_body(const struct pl_http_call *call, size_t *len);
 const char *pl_http_call_peer(const struct pl_http_call *call); /* address text */
 void *pl_http_call_arg(const struct pl_http_call *call);
