@@ -24,8 +24,11 @@ struct pl_http_call {
 	bool is_head;
 	bool is_answered;
 	bool closes;     /* the connection ends with this call */
+	bool is_unread;  /* a body was announced, and nothing of it is read */
 	uint64_t unsent; /* bytes of a begun answer, PL_HTTP_LENGTH_UNKNOWN when not announced */
 	int status;
+	const char *headers; /* of the answer, beside its own; or NULL */
+	void *own;           /* PL_HTTP_CALL_OWN bytes */
 };
 
 struct http_worker *http_worker_new(struct pl_http_server *server)
@@ -105,6 +108,16 @@ const char *pl_http_call_peer(const struct pl_http_call *call)
 void *pl_http_call_arg(const struct pl_http_call *call)
 {
 	return call->worker->server->options.arg;
+}
+
+void *pl_http_call_own(const struct pl_http_call *call)
+{
+	return call->own;
+}
+
+void pl_http_call_add_headers(struct pl_http_call *call, const char *headers)
+{
+	call->headers = headers;
 }
 
 struct pl_buf *pl_http_call_scratch(struct pl_http_call *call)
@@ -195,6 +208,8 @@ static void write_head(
 	head_add(head, "\r\n");
 	if (headers != NULL)
 		head_add(head, headers);
+	if (call->headers != NULL)
+		head_add(head, call->headers);
 	if (call->closes)
 		head_add(head, "Connection: close\r\n");
 	else if (call->info->http_version[2] == '0')
@@ -221,8 +236,8 @@ static void begin(struct pl_http_call *call, int status, bool closes)
 	PL_ASSERT(!call->is_answered);
 	call->is_answered = true;
 	call->status = status;
-	call->closes = closes || call->closes || status == 400 || client_closes(call) ||
-		       atomic_load(&call->worker->server->draining);
+	call->closes = closes || call->closes || call->is_unread || status == 400 ||
+		       client_closes(call) || atomic_load(&call->worker->server->draining);
 }
 
 void pl_http_call_answer(struct pl_http_call *call, int status, const char *content_type,
@@ -360,10 +375,10 @@ static bool read_body(struct pl_http_call *call)
 	long long announced = call->info->content_length;
 	size_t limit = body_limit(call);
 
-	reuse(&worker->body);
 	worker->body.max = limit + 1;
-	if (!chunked && announced <= 0)
+	if (!call->is_unread)
 		return true;
+	call->is_unread = false; /* what refuses it from here on closes */
 	if (!chunked && (unsigned long long)announced > limit) {
 		refuse_large(call);
 		return false;
@@ -387,6 +402,25 @@ static bool read_body(struct pl_http_call *call)
 }
 
 /* ---- one call ---- */
+
+static bool announces_body(const struct pl_http_call *call)
+{
+	return call->info->content_length > 0 ||
+	       pl_http_call_header(call, "Transfer-Encoding") != NULL;
+}
+
+/* The user's own word on the head alone. False: answered. */
+static bool may_come_in(struct pl_http_call *call)
+{
+	const struct pl_http_server_options *options = &call->worker->server->options;
+	reuse(&call->worker->body);
+	call->is_unread = announces_body(call);
+	if (options->admit == NULL || options->admit(options->arg, call))
+		return true;
+	if (call->is_unread)
+		linger(call);
+	return false;
+}
 
 /* The first request of a connection takes a place for it. False: refused. */
 static bool admit(struct pl_http_call *call)
@@ -418,7 +452,7 @@ static void serve(struct pl_http_call *call)
 	const char *fault = http_precheck(call->info);
 	if (fault != NULL)
 		refuse(call, 400, NULL, fault);
-	else if (read_body(call))
+	else if (may_come_in(call) && read_body(call))
 		options->handler(options->arg, call);
 	if (!call->is_answered)
 		refuse(call, 500, NULL, "The request was not answered.");
@@ -436,10 +470,12 @@ static void leave(struct pl_http_server *server)
 int http_begin_request(struct mg_connection *conn)
 {
 	struct http_worker *worker = mg_get_thread_pointer(conn);
+	max_align_t own[PL_HTTP_CALL_OWN / sizeof(max_align_t)] = { 0 };
 	struct pl_http_call call = {
 		.conn = conn,
 		.info = mg_get_request_info(conn),
 		.worker = worker,
+		.own = own,
 	};
 	call.is_head = strcmp(call.info->request_method, "HEAD") == 0;
 	(void)atomic_fetch_add(&worker->server->active, 1);

@@ -8,7 +8,6 @@
 
 #include "pipeline/file.h"
 #include "pipeline/mem.h"
-#include "pipeline/request.h"
 #include "pipeline/text.h"
 
 #define FILE_MAX      (4 * 1024 * 1024)
@@ -16,7 +15,7 @@
 #define HASH_HEX      64
 
 struct line {
-	char name[PL_KEY_MAX + 1];
+	char name[PL_KEY_NAME_MAX + 1];
 	char sha256[HASH_HEX + 1];
 	bool is_admin;
 	struct pl_secrets secrets;
@@ -41,7 +40,7 @@ static bool is_name(const char *text, size_t len)
 {
 	static const char fit[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	return len > 0 && len <= 64 && strspn(text, fit) >= len;
+	return len > 0 && len <= PL_KEY_NAME_MAX && strspn(text, fit) >= len;
 }
 
 static const char *take_extra(struct line *line, const char *text, size_t len)

@@ -327,15 +327,19 @@ static enum pl_err settings_show(const struct pl_service_run *run, struct pl_buf
 /* What differs from the defaults, for whoever reads the log later. */
 static void settings_log(const struct pl_service_run *run)
 {
+	const struct pl_service *service = run->service;
+	const char *remark = service->remark != NULL ? service->remark(run->settings) : NULL;
+	const char *changes = "";
 	struct pl_buf text;
 
 	pl_buf_init(&text, SETTINGS_MAX);
 	if (pl_settings_changes(run->settings, &text) != PL_OK)
-		pl_log(PL_LOG_INFO, NULL, "starting", "version %s, more settings than fit a line",
-			FETCHBACK_VERSION);
-	else
-		pl_log(PL_LOG_INFO, NULL, "starting", "version %s %s", FETCHBACK_VERSION,
-			text.len > 0 ? text.data : "");
+		changes = "more settings than fit a line";
+	else if (text.len > 0)
+		changes = text.data;
+	pl_log(PL_LOG_INFO, NULL, "starting", "version %s%s%s%s%s", FETCHBACK_VERSION,
+		remark != NULL ? ", " : "", remark != NULL ? remark : "",
+		changes[0] != '\0' ? ": " : "", changes);
 	pl_buf_fini(&text);
 }
 

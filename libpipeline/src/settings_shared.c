@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pipeline/clock.h"
+#include "pipeline/keys.h"
 #include "pipeline/netpolicy.h"
 #include "redis_url.h"
 
@@ -46,6 +47,24 @@ static bool fits_hosts(const char *text, const char **why)
 {
 	return fits_policy(&(struct pl_netpolicy_options) { .allow_hosts = text }, why);
 }
+
+static bool fits_keys(const char *path, const char **why)
+{
+	struct pl_keys *keys;
+	if (pl_keys_read(path, &keys, why) != PL_OK)
+		return false;
+	pl_keys_free(keys);
+	return true;
+}
+
+const struct pl_setting pl_settings_keys[] = {
+	{ .name = "API_KEYS",
+		.type = PL_SETTING_TEXT,
+		.fits = fits_keys,
+		.help = "The file of who may use the api, name:sha256[:admin][:whsec_…] a line; "
+			"read anew on SIGHUP." },
+	{ .name = NULL },
+};
 
 const struct pl_setting pl_settings_shared[] = {
 	{ .name = "REDIS_URL",

@@ -127,6 +127,7 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 		.body_max = PL_REQUEST_BODY_MAX,
 		.body_ms = BODY_MS,
 		.idle_ms = IDLE_MS,
+		.admit = routes_admit,
 		.handler = routes_handle,
 		.body_limit = routes_body_limit,
 		.refused = on_http_refused,
@@ -151,6 +152,13 @@ static int fail(struct api *api, const char *what, const char *why)
 	return PL_EXIT_SETTING;
 }
 
+const char *api_remark(const struct pl_settings *settings)
+{
+	return pl_settings_text(settings, "API_KEYS") == NULL
+		       ? "open: without API_KEYS whoever reaches it may do everything"
+		       : NULL;
+}
+
 int api_start(struct pl_service_run *run, void **state)
 {
 	const struct pl_settings *settings = pl_service_settings(run);
@@ -165,6 +173,8 @@ int api_start(struct pl_service_run *run, void **state)
 	const char *why = "";
 	if (read_hosts(settings, &api->hosts, &why) != PL_OK)
 		return fail(api, "PUBLIC_URL ", why);
+	if (callers_init(&api->callers, settings, &why) != PL_OK)
+		return fail(api, "API_KEYS ", why);
 	if (make_policy(settings, &api->policy, &why) != PL_OK)
 		return fail(api, "", why);
 	if (store_new(settings, on_store_changed, api, api->metrics.counts, &api->store, &why) !=
@@ -175,6 +185,12 @@ int api_start(struct pl_service_run *run, void **state)
 	pl_log(PL_LOG_INFO, NULL, "listening", "http://%s:%u", pl_settings_text(settings, "BIND"),
 		pl_http_server_port(api->http));
 	return 0;
+}
+
+void api_reload(void *state)
+{
+	struct api *api = state;
+	callers_reload(&api->callers);
 }
 
 /* ---- end ---- */
@@ -197,6 +213,7 @@ static void release(struct api *api)
 	if (is_unused(api)) {
 		store_free(api->store);
 		pl_netpolicy_free(api->policy);
+		callers_fini(&api->callers);
 		api_metrics_fini(&api->metrics);
 		free(atomic_exchange(&api->spare_faults, NULL));
 	}

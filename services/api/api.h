@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "callers.h"
 #include "hosts.h"
 #include "metrics.h"
 #include "pipeline/http_server.h"
@@ -25,6 +26,7 @@ struct api {
 	struct store *store;
 	struct pl_netpolicy *policy;
 	struct hosts hosts;
+	struct callers callers;                   /* its keys change: locks */
 	struct api_metrics metrics;               /* its values change: atomics */
 	_Atomic(struct pl_faults *) spare_faults; /* or NULL; requests.c */
 	struct tails tails;                       /* tails.c */
@@ -52,6 +54,8 @@ extern const struct pl_setting api_settings[];
 int api_start(struct pl_service_run *run, void **state);
 void api_drain(void *state);
 void api_stop(void *state);
+void api_reload(void *state);
+const char *api_remark(const struct pl_settings *settings);
 
 /* From any thread, after a line below warning: it is written soon, with others. */
 void api_logged(struct api *api);

@@ -32,6 +32,15 @@ static bool is_given(struct pl_http_call *call, const char *name, struct pl_buf 
 	return pl_http_query_get(pl_http_call_query(call), name, out) != PL_ENOTFOUND;
 }
 
+bool data_has_signature(struct pl_http_call *call)
+{
+	struct pl_buf expires, signature;
+	bool has = is_given(call, "expires", &expires) | is_given(call, "signature", &signature);
+	pl_buf_fini(&expires);
+	pl_buf_fini(&signature);
+	return has;
+}
+
 static const char *text_of(const struct pl_buf *buf)
 {
 	return buf->data != NULL ? buf->data : "";
@@ -67,7 +76,7 @@ static bool check_signature(struct api *api, struct pl_http_call *call, const ch
 	return false;
 }
 
-/* False: refused already. Unsigned calls need no right: there are no API keys. */
+/* False: refused already. Unsigned calls have the right of whoever asks. */
 static bool may_read(struct api *api, struct pl_http_call *call, const char *id)
 {
 	struct pl_buf expires, signature;

@@ -21,7 +21,10 @@ void health_ready(struct api *api, struct pl_http_call *call, const char *id);
 /* metrics.c */
 void metrics_tell(struct api *api, struct pl_http_call *call, const char *id);
 
-/* Finds the record; false: answered already. store_found_fini it. */
+/* Is it one of a signed link? Then the signature is what counts. */
+bool data_has_signature(struct pl_http_call *call);
+
+/* Finds the record, if the caller may see it; false: answered already. store_found_fini it. */
 bool requests_find(
 	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found);
 

@@ -43,6 +43,8 @@ enum api_refusal {
 	API_REFUSED_INVALID,     /* 422 */
 	API_REFUSED_CONFLICT,    /* 422: a key that stands for something else */
 	API_REFUSED_SHARE,       /* 429 */
+	API_REFUSED_KEY,         /* 401: no key, or nobody's; any call */
+	API_REFUSED_RATE,        /* 429: more calls than API_RATE; any call */
 	API_REFUSED_FULL,        /* 503: the backlog, or Redis */
 	API_REFUSED_UNAVAILABLE, /* 503: nothing was stored */
 	API_REFUSED_UNKNOWN,     /* 503: it may have been stored */

@@ -193,8 +193,12 @@ bool requests_find(
 	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found)
 {
 	enum pl_err err = store_find(api->store, id, found);
-	if (err == PL_OK)
-		return true;
+	if (err == PL_OK) {
+		if (caller_may_see(caller_of(call), found->record->request.owner))
+			return true;
+		store_found_fini(found);
+		err = PL_ENOTFOUND; /* and not 403: whether it is there is nobody's business */
+	}
 	if (err == PL_ENOTFOUND)
 		problem_say(call, 404, "There is no request with this id.");
 	else if (err == PL_EINVAL)

@@ -4,26 +4,36 @@
 #include <strings.h>
 
 #include "handlers.h"
+#include "pipeline/clock.h"
 #include "problem.h"
 
 #define ALLOW_SIZE 128
+#define CHALLENGE  "WWW-Authenticate: Bearer realm=\"fetchback\""
+
+enum access {      /* who may, where there are keys */
+	BY_KEY,    /* whoever has one; whose requests those are, handlers look at */
+	BY_LINK,   /* the same, or the holder of a signed link */
+	BY_ADMIN,  /* who has one that is marked so */
+	BY_ANYBODY /* who has none, too */
+};
 
 struct route {
 	const char *method; /* GET answers HEAD too */
 	const char *path;   /* "{id}" stands for one segment, a requestId */
 	void (*handle)(struct api *api, struct pl_http_call *call, const char *id);
 	size_t json_max; /* takes a JSON body of at most so many bytes; 0: takes none */
+	enum access access;
 };
 
 static const struct route routes[] = {
-	{ "POST", "/", requests_accept, PL_REQUEST_BODY_MAX },
-	{ "POST", "/requests", requests_accept, PL_REQUEST_BODY_MAX },
-	{ "GET", "/requests/{id}", requests_show, 0 },
-	{ "GET", "/requests/{id}/logs", requests_log, 0 },
-	{ "GET", "/requests/{id}/data", data_send, 0 },
-	{ "GET", "/healthz", health_alive, 0 },
-	{ "GET", "/readyz", health_ready, 0 },
-	{ "GET", "/metrics", metrics_tell, 0 },
+	{ "POST", "/", requests_accept, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "POST", "/requests", requests_accept, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "GET", "/requests/{id}", requests_show, 0, BY_KEY },
+	{ "GET", "/requests/{id}/logs", requests_log, 0, BY_KEY },
+	{ "GET", "/requests/{id}/data", data_send, 0, BY_LINK },
+	{ "GET", "/healthz", health_alive, 0, BY_ANYBODY },
+	{ "GET", "/readyz", health_ready, 0, BY_ANYBODY },
+	{ "GET", "/metrics", metrics_tell, 0, BY_ADMIN },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -118,18 +128,109 @@ static bool is_json(const char *content_type)
 	return *rest == '\0' || *rest == ';';
 }
 
+/* ---- who may come in ---- */
+
+struct visit { /* beside each call */
+	struct caller caller;
+	char headers[CALLERS_RATE_SIZE];
+};
+_Static_assert(sizeof(struct visit) <= PL_HTTP_CALL_OWN, "a call has room for it");
+
+const struct caller *caller_of(const struct pl_http_call *call)
+{
+	const struct visit *visit = pl_http_call_own(call);
+	return &visit->caller;
+}
+
+/* RFC 6750, 3: a call without a key is not told that its key is wrong. */
+static void refuse_stranger(struct pl_http_call *call)
+{
+	bool has_key = pl_http_call_header(call, "Authorization") != NULL;
+	problem_answer(
+		call, &(struct problem) {
+			      .status = 401,
+			      .detail = has_key ? "This is no key of this api."
+						: "This needs a key: Authorization: Bearer …",
+			      .headers = has_key ? CHALLENGE ", error=\"invalid_token\"\r\n"
+						 : CHALLENGE "\r\n",
+		      });
+}
+
+static void refuse_rate(struct pl_http_call *call)
+{
+	problem_answer(call, &(struct problem) {
+				     .status = 429,
+				     .detail = "This name has made as many calls as it may in a "
+					       "second.",
+				     .headers = "Retry-After: 1\r\n",
+			     });
+}
+
+/* False: refused. */
+static bool identify(
+	struct api *api, struct pl_http_call *call, enum access access, struct caller *caller)
+{
+	if (access == BY_ANYBODY)
+		return true;
+	if (access == BY_LINK && data_has_signature(call)) {
+		caller->kind = CALLER_LINK; /* its handler looks at the signature */
+		return true;
+	}
+	if (!callers_identify(&api->callers, pl_http_call_header(call, "Authorization"), caller)) {
+		api_metrics_refused(&api->metrics, API_REFUSED_KEY);
+		refuse_stranger(call);
+		return false;
+	}
+	if (access != BY_ADMIN || caller->kind == CALLER_ADMIN)
+		return true;
+	problem_say(call, 403, "Only a key that is marked admin may ask for this.");
+	return false;
+}
+
+static bool count(struct api *api, struct pl_http_call *call, struct visit *visit)
+{
+	bool is_left =
+		callers_count(&api->callers, &visit->caller, pl_clock_mono_us(), visit->headers);
+	pl_http_call_add_headers(call, visit->headers);
+	if (!is_left) {
+		api_metrics_refused(&api->metrics, API_REFUSED_RATE);
+		refuse_rate(call);
+	}
+	return is_left;
+}
+
+static bool is_host_ours(struct api *api, struct pl_http_call *call)
+{
+	if (hosts_are_ours(&api->hosts, pl_http_call_header(call, "Host")))
+		return true;
+	problem_say(call, 403,
+		"The Host header must be localhost, a bound address or the host of PUBLIC_URL.");
+	return false;
+}
+
+bool routes_admit(void *arg, struct pl_http_call *call)
+{
+	struct api *api = arg;
+	struct visit *visit = pl_http_call_own(call);
+	struct segment id;
+	bool path_known;
+	if (api->callers.path == NULL)
+		return is_host_ours(api, call);
+	const struct route *route =
+		find_route(pl_http_call_method(call), pl_http_call_path(call), &id, &path_known);
+	if (route == NULL)
+		return true; /* that there is none is no secret */
+	return identify(api, call, route->access, &visit->caller) && count(api, call, visit);
+}
+
+/* ---- to the handler ---- */
+
 void routes_handle(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
 	const char *path = pl_http_call_path(call);
 	struct segment segment = { NULL, 0 };
 	bool path_known;
-	if (!hosts_are_ours(&api->hosts, pl_http_call_header(call, "Host"))) {
-		problem_say(call, 403,
-			"The Host header must be localhost, a bound address or the host of "
-			"PUBLIC_URL.");
-		return;
-	}
 	const struct route *route =
 		find_route(pl_http_call_method(call), path, &segment, &path_known);
 	if (!path_known) {

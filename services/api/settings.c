@@ -4,6 +4,7 @@
 #define TAILS_CEILING   4096
 #define CONNECTIONS_MAX 65535
 #define QUEUE_CEILING   100000000
+#define RATE_CEILING    1000000
 
 const struct pl_setting api_settings[] = {
 	{ .name = "PORT",
@@ -37,6 +38,13 @@ const struct pl_setting api_settings[] = {
 		.min = 0,
 		.max = CONNECTIONS_MAX,
 		.help = "Connections that one client address may hold; 0 is any number." },
+	{ .name = "API_RATE",
+		.type = PL_SETTING_NUMBER,
+		.fallback = "0",
+		.min = 0,
+		.max = RATE_CEILING,
+		.help = "Calls a second that one name of API_KEYS may make to this process; 0 is "
+			"any number." },
 	{ .name = "QUEUE_MAX",
 		.type = PL_SETTING_NUMBER,
 		.fallback = "1000000",

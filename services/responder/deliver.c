@@ -31,15 +31,6 @@ static bool fits_secrets(const char *text, const char **why)
 	return pl_secrets_parse(text, strlen(text), &secrets, why) == PL_OK;
 }
 
-static bool fits_keys(const char *path, const char **why)
-{
-	struct pl_keys *keys;
-	if (pl_keys_read(path, &keys, why) != PL_OK)
-		return false;
-	pl_keys_free(keys);
-	return true;
-}
-
 const struct pl_setting deliver_settings[] = {
 	{ .name = "CALLBACK_TIMEOUT",
 		.type = PL_SETTING_DURATION,
@@ -57,11 +48,6 @@ const struct pl_setting deliver_settings[] = {
 		.help = "Signs callbacks (Standard Webhooks): whsec_…, several with commas "
 			"between, "
 			"the newest first." },
-	{ .name = "API_KEYS",
-		.type = PL_SETTING_TEXT,
-		.fits = fits_keys,
-		.help = "The file of API keys: owners may have signing secrets of their own there; "
-			"read anew on SIGHUP." },
 	{ .name = NULL },
 };
 

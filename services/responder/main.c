@@ -8,7 +8,7 @@ static int start(struct pl_service_run *run, void **state)
 }
 
 static const struct pl_setting *const settings[] = { pl_settings_shared, pl_settings_worker,
-	deliver_settings, NULL };
+	pl_settings_keys, deliver_settings, NULL };
 
 static const struct pl_service responder = {
 	.name = "responder",

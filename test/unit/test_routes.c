@@ -243,6 +243,7 @@ static int setup(void **state)
 		.body_max = PL_REQUEST_BODY_MAX,
 		.body_ms = 20000,
 		.idle_ms = 20000,
+		.admit = routes_admit,
 		.handler = routes_handle,
 		.body_limit = routes_body_limit,
 		.arg = &api,

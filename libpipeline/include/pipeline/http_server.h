@@ -36,6 +36,9 @@ struct pl_http_server_options {
 					     head, and for one write of an answer */
 	uint64_t idle_ms;                 /* keep-alive */
 	void (*handler)(void *arg, struct pl_http_call *call);
+	/* Asked while nothing of the body is read; false: it has answered, and the connection ends
+	 * if a body was to come. NULL: all may. */
+	bool (*admit)(void *arg, struct pl_http_call *call);
 	/* The body ceiling for a method and path; NULL: body_max for all. */
 	size_t (*body_limit)(void *arg, const char *method, const char *path);
 	/* Told of each call that the server answers by itself, on its threads; may be NULL. */
@@ -65,6 +68,11 @@ bool pl_http_call_header_at(
 const char *pl_http_call_body(const struct pl_http_call *call, size_t *len);
 const char *pl_http_call_peer(const struct pl_http_call *call); /* address text */
 void *pl_http_call_arg(const struct pl_http_call *call);
+/* So many bytes of your own beside the call, zero before admit. */
+#define PL_HTTP_CALL_OWN 256
+void *pl_http_call_own(const struct pl_http_call *call);
+/* Lines that the answer has beside its own, whoever gives it; borrowed until then. */
+void pl_http_call_add_headers(struct pl_http_call *call, const char *headers);
 /* An empty buffer of the thread's own to make the answer's body in; answering from it is fine. */
 struct pl_buf *pl_http_call_scratch(struct pl_http_call *call);
 

@@ -16,7 +16,8 @@
 #include "pipeline/err.h"
 #include "pipeline/secret.h"
 
-#define PL_KEYS_MAX 10000
+#define PL_KEYS_MAX     10000
+#define PL_KEY_NAME_MAX 64
 
 struct pl_keys;
 

@@ -42,6 +42,8 @@ struct pl_service {
 	void (*stop)(void *state);
 	/* SIGHUP: read files named by settings anew. May be NULL. */
 	void (*reload)(void *state);
+	/* What the first line of the log says of these settings; NULL: nothing. May be NULL. */
+	const char *(*remark)(const struct pl_settings *settings);
 };
 
 int pl_service_main(const struct pl_service *service, int argc, char **argv);

@@ -75,5 +75,7 @@ void pl_settings_print(const struct pl_setting *const *tables, FILE *out, bool m
 /* The rows every service shares, and the ones both workers share. */
 extern const struct pl_setting pl_settings_shared[];
 extern const struct pl_setting pl_settings_worker[];
+/* API_KEYS, for who asks the keys' file. */
+extern const struct pl_setting pl_settings_keys[];
 
 #endif
