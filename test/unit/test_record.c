@@ -228,8 +228,7 @@ static void test_nonsense_is_refused(void **state)
 		"1\td\tf\ta:1\tb:1\t\t\thttp://a\n1\t0\tq\t0\t0\t0\tai\taccepted\n",
 		"1\td\tf\ta:1\tb:1\t\t\thttp://a\thttp://b\t\n1\t0\t?\t0\t0\t0\tai\taccepted\n",
 		"1\td\tf\ta:1\tb:1\t\t\thttp://a\thttp://b\t\n-1\t0\tq\t0\t0\t0\tai\taccepted\n",
-		"1\td\tf\ta:1\tb:1\t\t\thttp://a\thttp://"
-		"b\t\n=99\nab\n1\t0\tq\t0\t0\t0\tai\taccepted\n",
+		"1\td\tf\ta:1\tb:1\t\t\thttp://a\thttp://b\t\n=9\na\n1\t0\tq\t0\t0\t0\tai\tx\n",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		struct pl_record *record;

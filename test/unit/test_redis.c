@@ -534,7 +534,7 @@ static void credentials_go_first_and_the_peer_is_known(void **state)
 	assert_int_equal(address.ss_family, AF_INET);
 	assert_int_equal(((struct sockaddr_in *)&address)->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
 	assert_int_equal(ntohs(((struct sockaddr_in *)&address)->sin_port),
-		atol(strrchr(world->url, ':') + 1));
+		strtol(strrchr(world->url, ':') + 1, NULL, 10));
 }
 
 static void a_name_is_resolved(void **state)

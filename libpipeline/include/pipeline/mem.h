@@ -10,10 +10,10 @@
 
 #include <stddef.h>
 
-void *pl_alloc(size_t size);                 /* not cleared */
-void *pl_calloc(size_t count, size_t size);  /* cleared; overflow aborts */
+void *pl_alloc(size_t size);                /* not cleared */
+void *pl_calloc(size_t count, size_t size); /* cleared; overflow aborts */
 void *pl_realloc(void *old, size_t size);
-char *pl_strdup(const char *text);           /* NULL gives NULL */
+char *pl_strdup(const char *text);              /* NULL gives NULL */
 char *pl_strndup(const char *text, size_t len); /* copies exactly len bytes and adds a NUL */
 
 #endif
