@@ -39,6 +39,8 @@ static bool lane_of(const char *host, const char *port, char out[PL_LANE_MAX])
 	char text[TEXT_LINE_MAX];
 	const char *why;
 	struct pl_url *url;
+	if (strpbrk(host, "/?#\\@") != NULL)
+		return false; /* a URL would have more parts than its host then */
 	snprintf(text, sizeof text, "http://%s%s", host, port);
 	if (pl_url_parse(text, strlen(text), &url, &why) != PL_OK)
 		return false;

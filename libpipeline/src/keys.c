@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "pipeline/file.h"
 #include "pipeline/mem.h"
@@ -18,12 +19,18 @@ struct line {
 	char name[PL_KEY_NAME_MAX + 1];
 	char sha256[HASH_HEX + 1];
 	bool is_admin;
+};
+
+struct owner { /* one that has secrets of its own, whichever of its lines they stand in */
+	char name[PL_KEY_NAME_MAX + 1];
 	struct pl_secrets secrets;
+	UT_hash_handle hh;
 };
 
 struct pl_keys {
 	struct line *lines;
 	size_t count, room;
+	struct owner *owners; /* asked at each delivery: a table, not the lines */
 };
 
 static _Thread_local char complaint[256];
@@ -43,17 +50,41 @@ static bool is_name(const char *text, size_t len)
 	return len > 0 && len <= PL_KEY_NAME_MAX && strspn(text, fit) >= len;
 }
 
-static const char *take_extra(struct line *line, const char *text, size_t len)
+static struct owner *owner_of(struct pl_keys *keys, const char *name)
 {
+	struct owner *owner;
+	HASH_FIND_STR(keys->owners, name, owner);
+	if (owner == NULL) {
+		owner = pl_calloc(1, sizeof *owner);
+		snprintf(owner->name, sizeof owner->name, "%s", name);
+		HASH_ADD_STR(keys->owners, name, owner);
+	}
+	return owner;
+}
+
+static const char *take_secrets(struct pl_secrets *of, const char *text, size_t len)
+{
+	struct pl_secrets more;
 	const char *why;
+	if (pl_secrets_parse(text, len, &more, &why) != PL_OK)
+		return why;
+	if (of->count + more.count > PL_SECRETS_MAX)
+		return "the lines of one name have more than 8 secrets together";
+	memcpy(&of->list[of->count], more.list, more.count * sizeof more.list[0]);
+	of->count += more.count;
+	return NULL;
+}
+
+static const char *take_extra(struct pl_keys *keys, struct line *line, const char *text, size_t len)
+{
 	if (len == 5 && memcmp(text, "admin", 5) == 0) {
 		line->is_admin = true;
 		return NULL;
 	}
-	return pl_secrets_parse(text, len, &line->secrets, &why) == PL_OK ? NULL : why;
+	return take_secrets(&owner_of(keys, line->name)->secrets, text, len);
 }
 
-static const char *take_line(struct line *line, const char *text, size_t len)
+static const char *take_line(struct pl_keys *keys, struct line *line, const char *text, size_t len)
 {
 	size_t name = strcspn(text, ":");
 	if (name >= len || !is_name(text, name))
@@ -69,7 +100,7 @@ static const char *take_line(struct line *line, const char *text, size_t len)
 		size_t word = strcspn(at, ":");
 		if (word > (size_t)(end - at))
 			word = (size_t)(end - at);
-		const char *fault = take_extra(line, at, word);
+		const char *fault = take_extra(keys, line, at, word);
 		if (fault != NULL)
 			return fault;
 		at += word;
@@ -104,8 +135,9 @@ enum pl_err pl_keys_parse(const char *text, struct pl_keys **out, const char **w
 		} else if (len > 0 && *text != '#') {
 			memcpy(line, text, len);
 			line[len] = '\0';
-			fault = keys->count == PL_KEYS_MAX ? "more than 10000 keys"
-							   : take_line(next_line(keys), line, len);
+			fault = keys->count == PL_KEYS_MAX
+					? "more than 10000 keys"
+					: take_line(keys, next_line(keys), line, len);
 		}
 		text += whole + (text[whole] == '\n');
 	}
@@ -139,6 +171,12 @@ void pl_keys_free(struct pl_keys *keys)
 {
 	if (keys == NULL)
 		return;
+	struct owner *owner, *next;
+	HASH_ITER(hh, keys->owners, owner, next)
+	{
+		HASH_DEL(keys->owners, owner);
+		free(owner);
+	}
 	free(keys->lines);
 	free(keys);
 }
@@ -163,8 +201,7 @@ bool pl_keys_find(const struct pl_keys *keys, const char *key, size_t len, struc
 
 const struct pl_secrets *pl_keys_secrets(const struct pl_keys *keys, const char *owner)
 {
-	for (size_t i = 0; i < keys->count; i++)
-		if (keys->lines[i].secrets.count > 0 && strcmp(keys->lines[i].name, owner) == 0)
-			return &keys->lines[i].secrets;
-	return NULL;
+	struct owner *found;
+	HASH_FIND_STR(keys->owners, owner, found);
+	return found != NULL ? &found->secrets : NULL;
 }

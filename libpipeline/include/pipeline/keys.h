@@ -4,8 +4,8 @@
  *   # name:sha256 of the key in hex[:admin][:whsec_…]
  *   alice:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
  *
- * Two lines with one name are two live keys of one owner, for rotation. Keys themselves are stored
- * nowhere. Threads: read-only once read.
+ * Two lines with one name are two live keys of one owner, for rotation; their secrets count
+ * together. Keys themselves are stored nowhere. Threads: read-only once read.
  */
 #ifndef PIPELINE_KEYS_H
 #define PIPELINE_KEYS_H
@@ -33,7 +33,7 @@ void pl_keys_free(struct pl_keys *keys);
 
 /* Whose key this is; false: nobody's. Every line is compared, each in constant time. */
 bool pl_keys_find(const struct pl_keys *keys, const char *key, size_t len, struct pl_key *out);
-/* The owner's own signing secrets, in the file's order; NULL and 0 when there are none. */
+/* The owner's own signing secrets, of all its lines in the file's order; NULL: it has none. */
 const struct pl_secrets *pl_keys_secrets(const struct pl_keys *keys, const char *owner);
 
 #endif
