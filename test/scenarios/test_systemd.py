@@ -120,6 +120,16 @@ def test_what_dies_is_started_again_and_nothing_is_lost(machine, host):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("service", SERVICES[1:])
+def test_a_reload_is_heard(machine, service):
+    pid = machine.pid(service)
+    machine.systemctl("reload", service)
+    heard = lambda: '"event":"reloading"' in machine.does("journalctl", "-u", service, "-o", "cat")
+    patience.until(heard, machine.story)
+    assert machine.pid(service) == pid
+
+
+@pytest.mark.long
 def test_a_wrong_setting_is_final(machine):
     unit = "fetchback-consumer@2"
     machine.does("sh", "-c", "echo PREFETCH=none >/etc/fetchback/consumer-2.env")
