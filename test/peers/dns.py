@@ -55,7 +55,8 @@ class Dns(asyncio.DatagramProtocol):
         if name in self.silent:
             return
         known = name in self._scripts
-        answers = [self._record(kind, address) for address in self._step(name, kind)] if known else []
+        said = self._step(name, kind) if known else []
+        answers = [self._record(kind, address) for address in said]
         code = 0 if known else 3  # NXDOMAIN
         head = struct.pack("!HHHHHH", ident, 0x8580 | (flags & 0x100) | code, 1, len(answers), 0, 0)
         self._transport.sendto(head + question + b"".join(answers), sender)
@@ -71,7 +72,8 @@ class Dns(asyncio.DatagramProtocol):
 
     def _record(self, kind, address):
         # 0xc00c: the name of the question
-        return struct.pack("!HHHIH", 0xC00C, kind, 1, self.ttl, len(address.packed)) + address.packed
+        head = struct.pack("!HHHIH", 0xC00C, kind, 1, self.ttl, len(address.packed))
+        return head + address.packed
 
     def close(self):
         stage.call(self._transport.close)

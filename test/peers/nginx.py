@@ -15,8 +15,8 @@ http {{
     types {{ application/json json; text/csv csv; text/plain txt; image/png png; }}
     charset utf-8; charset_types text/plain text/csv;
     access_log off; gzip on; gzip_types application/json; gzip_min_length 64;
-    client_body_temp_path {folder}/tmp1; proxy_temp_path {folder}/tmp2; fastcgi_temp_path {folder}/tmp3;
-    uwsgi_temp_path {folder}/tmp4; scgi_temp_path {folder}/tmp5;
+    client_body_temp_path {folder}/tmp1; proxy_temp_path {folder}/tmp2;
+    fastcgi_temp_path {folder}/tmp3; uwsgi_temp_path {folder}/tmp4; scgi_temp_path {folder}/tmp5;
     server {{
         listen 127.0.0.1:{http}; listen 127.0.0.1:{https} ssl;
         ssl_certificate {certificate}; ssl_certificate_key {key};
@@ -57,7 +57,8 @@ class Nginx:
             return wire.connect_ex(("127.0.0.1", self.https)) == 0
 
     def url(self, path, secure=False):
-        return f"https://localhost:{self.https}{path}" if secure else f"http://127.0.0.1:{self.http}{path}"
+        place = f"https://localhost:{self.https}" if secure else f"http://127.0.0.1:{self.http}"
+        return place + path
 
     def destroy(self):
         self.process.destroy()

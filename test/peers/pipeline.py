@@ -28,7 +28,7 @@ DEFAULTS = {
     "DRAIN_TIMEOUT": "2s",  # tests leave hanging exchanges behind
 }
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:exitcode=99",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
     "TSAN_OPTIONS": "exitcode=99:second_deadlock_stack=1",
 }
@@ -50,6 +50,11 @@ def sanitized():
 
 if sanitized():
     patience.STRETCH *= 3
+
+
+def counted(record):
+    """The attempts of a record: [("fetch", 1), …]."""
+    return [(attempt["stage"], attempt["n"]) for attempt in record["attempts"]]
 
 
 class Reply:
@@ -145,7 +150,9 @@ class Pipeline:
             self.api.env.update(self._place())
             self.api.launch()
             try:
-                return self.api.wait_ready() if ready else patience.until(self.lives, "the api to live")
+                if ready:
+                    return self.api.wait_ready()
+                return patience.until(self.lives, "the api to live")
             except AssertionError:
                 if self.api.alive or self.api.wait() != 100 or "taken" not in self.api.log():
                     raise
@@ -196,7 +203,8 @@ class Pipeline:
         return f"http://127.0.0.1:{self.port}"
 
     def call(self, method, path, body=None, headers=None, timeout=30):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.bound(timeout))
+        patient = patience.bound(timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patient)
         try:
             if isinstance(body, (dict, list)):
                 body = json.dumps(body)
@@ -210,19 +218,27 @@ class Pipeline:
     def get(self, path, **options):
         return self.call("GET", path, **options)
 
+    def ask(self, provider, callback, **more):
+        """Posts a request, accepted or not."""
+        return self.call("POST", "/", {"provider": provider, "callbackUrl": callback, **more})
+
     def post(self, provider, callback, **more):
         """Accepted: its id."""
-        reply = self.call("POST", "/", {"provider": provider, "callbackUrl": callback, **more})
+        reply = self.ask(provider, callback, **more)
         assert reply.status == 202, reply
         return reply.json["requestId"]
 
-    def post_many(self, bodies, connections=8):
-        """All of them over a few kept connections: ids in order."""
-        bodies, troubles = list(bodies), []
-        ids = [None] * len(bodies)
+    def post_many(self, pairs, connections=8):
+        """All these (provider, callback) over a few kept connections: ids in order."""
+        bodies = [
+            json.dumps({"provider": provider, "callbackUrl": callback}).encode()
+            for provider, callback in pairs
+        ]
+        ids, troubles = [None] * len(bodies), []
+        shares = [range(first, len(bodies), connections) for first in range(connections)]
         runners = [
-            threading.Thread(target=self._post_some, args=(range(i, len(bodies), connections), bodies, ids, troubles))
-            for i in range(connections)
+            threading.Thread(target=self._post_some, args=(share, bodies, ids, troubles))
+            for share in shares
         ]
         for runner in runners:
             runner.start()
@@ -233,11 +249,12 @@ class Pipeline:
 
     def _post_some(self, mine, bodies, ids, troubles):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=patience.bound(None)) as wire:
+            place, patient = ("127.0.0.1", self.port), patience.bound(None)
+            with socket.create_connection(place, timeout=patient) as wire:
                 wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 answers = wire.makefile("rb")
                 for i in mine:
-                    ids[i] = self._post_one(wire, answers, json.dumps(bodies[i]).encode())
+                    ids[i] = self._post_one(wire, answers, bodies[i])
         except Exception as trouble:  # told by the test's own thread
             troubles.append(repr(trouble))
 
@@ -275,11 +292,14 @@ class Pipeline:
 
     def wait(self, request, state, timeout=None):
         """Until it is in this state (or, if that is final, in another final one): its record."""
+        enough = {state, *FINAL} if state in FINAL else {state}
+
         def told():
             record = self.record(request)
-            return record if record["state"] in ((state, *FINAL) if state in FINAL else (state,)) else None
+            return record["state"] in enough and record
 
-        record = patience.until(told, lambda: f"{request} to be {state}: {self.record(request)}", timeout)
+        what = lambda: f"{request} to be {state}: {self.record(request)}"
+        record = patience.until(told, what, timeout)
         assert record["state"] == state, f"{state} was wanted: {record}"
         return record
 

@@ -12,7 +12,7 @@ import subprocess
 
 from . import patience
 
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer:")
+SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|LeakSanitizer:")
 REPORT_LINES = 60
 
 
@@ -61,7 +61,8 @@ class Process:
         if said is None:
             raise AssertionError(f"{self.name} is not ready in time")
         if not said.startswith(b"READY"):
-            raise AssertionError(f"{self.name} ended with {self.wait()} before it was ready:\n{self.log()}")
+            ended = f"{self.name} ended with {self.wait()} before it was ready"
+            raise AssertionError(f"{ended}:\n{self.log()}")
 
     @property
     def pid(self):
@@ -100,7 +101,8 @@ class Process:
         try:
             return self._process.wait(patience.bound(timeout))
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} did not end in {patience.bound(timeout):g} s") from None
+            bound = patience.bound(timeout)
+            raise AssertionError(f"{self.name} did not end in {bound:g} s") from None
 
     def end(self):
         """TERM and wait: its exit code."""
@@ -147,7 +149,8 @@ class Process:
     def wait_events(self, wanted, count):
         """Until so many of its lines are wanted(event): they."""
         found = lambda: [event for event in self.events() if wanted(event)]
-        return patience.until(lambda: len(found()) >= count and found(), f"{count} lines of {self.name}")
+        enough = lambda: len(found()) >= count and found()
+        return patience.until(enough, f"{count} lines of {self.name}")
 
     def wait_said(self, words):
         patience.until(lambda: words in self.log(), f"{self.name} to say {words!r}")

@@ -22,7 +22,7 @@ PIECE = 64 * 1024
 
 
 class Proxy:
-    """Listens on TCP (`port`) or, with unix=True, on a socket (`path`); target is (host, port) or a path."""
+    """Listens on a TCP `port`, with unix=True on a `path`; target: (host, port) or a path."""
 
     def __init__(self, target, unix=False):
         self.target = target
@@ -73,7 +73,8 @@ class Proxy:
         self._pairs.add(pair)
         try:
             await asyncio.gather(
-                self._pump(reader, far_writer, pair, up=True), self._pump(far_reader, writer, pair, up=False)
+                self._pump(reader, far_writer, pair, up=True),
+                self._pump(far_reader, writer, pair, up=False),
             )
         finally:
             self._pairs.discard(pair)

@@ -28,9 +28,8 @@ class Client:
 
     def call(self, *words):
         parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self._socket.sendall(
-            b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
-        )
+        bulks = [b"$%d\r\n%s\r\n" % (len(part), part) for part in parts]
+        self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(bulks))
         return self._reply()
 
     def _reply(self):
@@ -62,7 +61,8 @@ class Redis:
         self.url = f"unix:{self.path}"
         data = os.path.join(folder, f"{name}-data")
         os.makedirs(data, exist_ok=True)
-        argv = ["redis-server", os.path.abspath(CONFIG), "--port", "0", "--unixsocket", self.path, "--dir", data]
+        argv = ["redis-server", os.path.abspath(CONFIG), "--port", "0"]
+        argv += ["--unixsocket", self.path, "--dir", data]
         for key, value in {"maxmemory": "512mb", **config}.items():
             argv += [f"--{key.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
         self.process = Process(name, argv, folder)

@@ -27,8 +27,8 @@ def call(function, *args):
     loop().call_soon_threadsafe(function, *args)
 
 
-# Below ip_local_port_range: no outgoing connection takes one of these while a peer is down, and none
-# connects to itself.
+# Below ip_local_port_range: no outgoing connection takes one of these while a peer is down, and
+# none connects to itself.
 PORTS = range(18000, 32000)
 
 

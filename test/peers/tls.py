@@ -5,9 +5,15 @@ import os
 import ssl
 import subprocess
 
+NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
 
 def _openssl(*words):
     subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
+
+
+def _kind(name):
+    return "IP" if name.replace(".", "").isdigit() or ":" in name else "DNS"
 
 
 class Authority:
@@ -17,20 +23,18 @@ class Authority:
         self.ca_file = os.path.join(folder, f"{name}.pem")
         self._key = os.path.join(folder, f"{name}.key")
         _openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7",
+            "req", "-x509", *NEW_KEY, "-days", "7",
             "-subj", f"/CN=Fetchback test {name}", "-keyout", self._key, "-out", self.ca_file,
         )
 
     def certificate(self, *names):
         """(certificate, key): file names of one that is good for these names and addresses."""
         base = os.path.join(self.folder, names[0].replace("*", "any").replace(":", "-"))
-        alternatives = ",".join(
-            f"{'IP' if name.replace('.', '').isdigit() or ':' in name else 'DNS'}:{name}" for name in names
-        )
+        alternatives = ",".join(f"{_kind(name)}:{name}" for name in names)
         with open(base + ".ext", "w") as extensions:
             extensions.write(f"subjectAltName={alternatives}\n")
         _openssl(
-            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "req", "-new", *NEW_KEY,
             "-subj", f"/CN={names[0]}", "-keyout", base + ".key", "-out", base + ".csr",
         )
         _openssl(

@@ -57,9 +57,9 @@ class Answer:
     @property
     def plain(self):
         """Nothing but bytes to write: needs no coroutine."""
-        return not (
-            self.hold or self.hold_body or self.drip or self.reset or self.close or self.raw is not None
-        ) and (self.cut is None and self.framing == "length" and isinstance(self.body, bytes))
+        slow = self.hold or self.hold_body or self.drip or not isinstance(self.body, bytes)
+        odd = self.reset or self.close or self.raw is not None or self.cut is not None
+        return not slow and not odd and self.framing == "length"
 
     @functools.cached_property
     def head(self):
@@ -67,7 +67,8 @@ class Answer:
         if self.type is not None:
             lines.append(f"Content-Type: {self.type}")
         if self.framing == "length" and self.status not in (204, 304):
-            lines.append(f"Content-Length: {len(self.body) if self.length is None else self.length}")
+            length = len(self.body) if self.length is None else self.length
+            lines.append(f"Content-Length: {length}")
         if self.framing == "chunked":
             lines.append("Transfer-Encoding: chunked")
         if self.framing == "close" or self.close:
@@ -98,7 +99,9 @@ def as_answer(said):
 class Seen:
     """A request as it came: when, over which connection, with what."""
 
-    __slots__ = ("at", "answered", "connection", "method", "path", "query", "headers", "lines", "body")
+    __slots__ = (
+        "at", "answered", "connection", "method", "path", "query", "headers", "lines", "body",
+    )
 
     def __init__(self, at, connection, method, target, lines):
         self.at = at  # monotonic time of its first byte
@@ -196,7 +199,8 @@ class _Connection(asyncio.Protocol):
         return True
 
     def _turn_away(self, status):
-        self.transport.write(b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status)
+        closing = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+        self.transport.write(b"HTTP/1.1 %s\r\n%s" % (status, closing))
         self.transport.close()
         return False
 
@@ -309,7 +313,7 @@ class Peer:
         self.busiest = 0
         self.bytes_read = 0
         self.bytes_written = 0
-        self.hasty = []  # answers given to the first requests with nothing of their bodies read, ever
+        self.hasty = []  # answers to the first requests, whose bodies are never read
         self._scripts = {}
         self._changed = threading.Condition()
         self._server = None
@@ -406,8 +410,9 @@ class Peer:
     close = down
 
     def story(self):
-        lines = [f"{self.name} at {self.url()}: {len(self.requests)} requests, {self.opened} connections"]
-        return "\n".join(lines + [repr(seen) for seen in self.requests[-20:]])
+        counts = f"{len(self.requests)} requests, {self.opened} connections"
+        told = [repr(seen) for seen in self.requests[-20:]]
+        return "\n".join([f"{self.name} at {self.url()}: {counts}", *told])
 
 
 class BlackHole:

@@ -1,6 +1,6 @@
 """
-The fixtures of all scenarios. Each owns its folder, its log and its free port, and ends only what it
-started. When a test fails, everybody who was there tells its story below the traceback.
+The fixtures of all scenarios. Each owns its folder, its log and its free port, and ends only what
+it started. When a test fails, everybody who was there tells its story below the traceback.
 """
 import os
 import sys
@@ -98,13 +98,14 @@ def tls(tmp_path_factory):
 @pytest.fixture(scope="session")
 def programs():
     """Skips nothing: without programs there is nothing to test."""
-    missing = [name for name in ("api", "consumer", "responder") if not os.path.exists(product.program(f"fetchback-{name}"))]
-    assert not missing, f"{product.BIN} lacks fetchback-{', fetchback-'.join(missing)}: build first, or set FETCHBACK_BIN"
+    wanted = [f"fetchback-{name}" for name in ("api", "consumer", "responder")]
+    missing = [name for name in wanted if not os.path.exists(product.program(name))]
+    assert not missing, f"{product.BIN} lacks {missing}: build first, or set FETCHBACK_BIN"
 
 
 @pytest.fixture
 def launch(cast, tmp_path, programs):
-    """launch(LEASE="1s", consumers=2): a pipeline of the test's own, running; ends with exit code 0."""
+    """launch(LEASE="1s", consumers=2): a pipeline of the test's own, running; must end with 0."""
     launched = []
 
     def start(ready=True, **options):

@@ -1,21 +1,30 @@
-"""No address inside the operator's network is reached unless allowed: by URL, by redirect, by name."""
+"""No address inside the operator's network is reached unless allowed: by URL, redirect or name."""
 import pytest
 
 from peers.web import Answer
 
 FORBIDDEN = [
-    "127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.0.1",
-    "0.0.0.0", "0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "169.254.169.254",
-    "169.254.0.1", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.0.1", "198.18.0.1",
-    "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "168.63.129.16",
-    "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]",
-    "[fe80::1]", "[fc00::1]", "[fd12:3456::1]", "[ff02::1]", "[2001::1]", "[2001:db8::1]", "[2002:7f00:1::]", "[3fff::1]",
+    "127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
+    "017700000001", "127.0.1",
+    "0.0.0.0", "0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255",
+    "169.254.169.254",
+    "169.254.0.1", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1",
+    "192.168.0.1", "198.18.0.1",
+    "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1",
+    "255.255.255.255", "168.63.129.16",
+    "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+    "[::ffff:10.0.0.1]", "[::127.0.0.1]",
+    "[fe80::1]", "[fc00::1]", "[fd12:3456::1]", "[ff02::1]", "[2001::1]", "[2001:db8::1]",
+    "[2002:7f00:1::]", "[3fff::1]",
     "[64:ff9b::7f00:1]", "[2606:4700::5efe:127.0.0.1]", "[100::1]",
 ]
 PUBLIC = [
-    "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.1", "169.253.255.255",
-    "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.0.3.1", "192.167.255.255", "192.169.0.0", "198.17.255.255",
-    "198.20.0.0", "198.51.99.255", "203.0.114.0", "223.255.255.255", "168.63.129.15", "168.63.129.17",
+    "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
+    "128.0.0.1", "169.253.255.255",
+    "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.0.3.1", "192.167.255.255",
+    "192.169.0.0", "198.17.255.255",
+    "198.20.0.0", "198.51.99.255", "203.0.114.0", "223.255.255.255", "168.63.129.15",
+    "168.63.129.17",
     "[2606:4700::1]", "[2001:200::1]", "[2003::1]", "[2a00::1]", "[3ffe::1]",
 ]
 OPEN = "127.0.0.2"  # the one host that the operator of these tests allows
@@ -24,7 +33,8 @@ OPEN = "127.0.0.2"  # the one host that the operator of these tests allows
 @pytest.fixture
 def guarded(launch, dns):
     """Only OPEN may be reached, and names are what `dns` says."""
-    return launch(ALLOW_NETWORKS=f"{OPEN}/32", DNS_SERVERS=dns.address, FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s")
+    retries = {"FETCH_SCHEDULE": "1s", "CALLBACK_SCHEDULE": "1s"}
+    return launch(ALLOW_NETWORKS=f"{OPEN}/32", DNS_SERVERS=dns.address, **retries)
 
 
 @pytest.fixture
@@ -42,7 +52,8 @@ def test_literal_addresses_are_judged_at_accept(launch):
     wrong = {}
     for address in [*FORBIDDEN, *PUBLIC]:
         for field, other in [("provider", "callbackUrl"), ("callbackUrl", "provider")]:
-            reply = pipeline.call("POST", "/", {field: f"http://{address}:8080/x", other: "http://example.test/"})
+            body = {field: f"http://{address}:8080/x", other: "http://example.test/"}
+            reply = pipeline.call("POST", "/", body)
             wanted = 422 if address in FORBIDDEN else 202
             named = wanted == 202 or (reply.status == 422 and list(reply.faults) == [f"/{field}"])
             if reply.status != wanted or not named:
@@ -58,8 +69,9 @@ def test_the_api_and_redis_are_never_dialled(launch, redis, proxy, provider, rec
         for address in ("127.0.0.1", "[::ffff:127.0.0.1]", "0x7f.1", "localhost"):
             target = f"http://{address}:{port}/healthz"
             hidden = provider.serves(f"/{address}", Answer(302, headers={"Location": target}))
-            for url, callback in [(target, receiver.url()), (hidden, receiver.url()), (provider.url(), target)]:
-                reply = pipeline.call("POST", "/", {"provider": url, "callbackUrl": callback})
+            here, there = provider.url(), receiver.url()
+            for url, callback in [(target, there), (hidden, there), (here, target)]:
+                reply = pipeline.ask(url, callback)
                 if reply.status != 422:
                     record = pipeline.wait(reply.json["requestId"], "failed")
                     assert record["error"]["code"] == "address_blocked", record
@@ -77,7 +89,8 @@ def test_what_is_allowed_works(guarded, dns, host):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_into_the_network_is_not_followed(guarded, dns, host, victim, status):
     dns.answers("inside.test", "127.0.0.1")
-    for number, target in enumerate([victim.url(), victim.url(host="inside.test"), victim.url(host="0x7f.1"), victim.url(host="[::1]")]):
+    names = ["127.0.0.1", "inside.test", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"]
+    for number, target in enumerate(victim.url(host=name) for name in names):
         url = host.serves(f"/{number}", Answer(status, headers={"Location": target}))
         record = guarded.wait(guarded.post(url, host.url("/c")), "failed")
         assert record["error"]["code"] == "address_blocked", target
@@ -93,11 +106,13 @@ def test_a_blocked_address_ends_at_once_and_explains_nothing(guarded, dns, host,
     assert victim.opened == 0
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [["127.0.0.1"], [OPEN, "127.0.0.1"], ["127.0.0.1", OPEN], ["::1", OPEN], ["::ffff:127.0.0.1"], ["169.254.169.254"], ["0.0.0.0"]],
-    ids="+".join,
-)
+MIXED = [
+    ["127.0.0.1"], [OPEN, "127.0.0.1"], ["127.0.0.1", OPEN], ["::1", OPEN], ["::ffff:127.0.0.1"],
+    ["169.254.169.254"], ["0.0.0.0"],
+]
+
+
+@pytest.mark.parametrize("answers", MIXED, ids="+".join)
 def test_one_forbidden_answer_of_a_name_refuses_all(guarded, dns, host, victim, answers):
     dns.answers("mixed.test", answers)
     as_provider = guarded.post(victim.url(host="mixed.test"), host.url())
@@ -109,7 +124,8 @@ def test_one_forbidden_answer_of_a_name_refuses_all(guarded, dns, host, victim, 
 
 def test_a_name_that_rebinds_between_two_attempts_is_judged_anew(launch, dns, host, victim):
     # Answers are kept for a second at least: the retry comes later.
-    pipeline = launch(ALLOW_NETWORKS=OPEN, DNS_SERVERS=dns.address, TIME_SCALE=1, FETCH_SCHEDULE="1200ms")
+    late = {"TIME_SCALE": 1, "FETCH_SCHEDULE": "1200ms"}
+    pipeline = launch(ALLOW_NETWORKS=OPEN, DNS_SERVERS=dns.address, **late)
     dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
     host.answers(Answer(500, close=True), path="/")
     record = pipeline.wait(pipeline.post(host.url(host="rebinds.test"), host.url("/c")), "failed")
@@ -117,10 +133,11 @@ def test_a_name_that_rebinds_between_two_attempts_is_judged_anew(launch, dns, ho
     assert len(host.requests) == 1 and victim.opened == 0
 
 
-def test_a_name_that_rebinds_on_the_way_through_a_redirect_is_judged_anew(guarded, dns, host, victim):
+def test_a_name_that_rebinds_behind_a_redirect_is_judged_anew(guarded, dns, host, victim):
     dns.answers("rebinds.test", [OPEN], ["127.0.0.1"])
-    url = host.serves("/a", Answer(302, headers={"Location": host.url("/b", host="rebinds.test")}, close=True))
-    host.answers(Answer(302, headers={"Location": victim.url(host="rebinds.test")}, close=True), path="/b")
+    first, then = host.url("/b", host="rebinds.test"), victim.url(host="rebinds.test")
+    url = host.serves("/a", Answer(302, headers={"Location": first}, close=True))
+    host.answers(Answer(302, headers={"Location": then}, close=True), path="/b")
     record = guarded.wait(guarded.post(url, host.url("/c")), "failed")
     # blocked, or (the first answer still known) nothing there to connect to
     assert record["error"]["code"] in ("address_blocked", "connect") and victim.opened == 0
@@ -149,13 +166,15 @@ def test_allowed_hosts_open_a_name_and_denied_networks_close_all(launch, dns, pe
     dns.answers("named.test", "127.0.0.3")
     dns.answers("a.wild.test", "127.0.0.3")
     dns.answers("other.test", "127.0.0.3")
-    opened = launch(ALLOW_NETWORKS=None, ALLOW_HOSTS="named.test, *.wild.test", DNS_SERVERS=dns.address)
+    hosts = "named.test, *.wild.test"
+    opened = launch(ALLOW_NETWORKS=None, ALLOW_HOSTS=hosts, DNS_SERVERS=dns.address)
+    callback = names.url("/c", host="named.test")
     for name in ("named.test", "a.wild.test", "NAMED.test"):
-        opened.wait(opened.post(names.url(host=name), names.url("/c", host="named.test")), "delivered")
-    record = opened.wait(opened.post(names.url(host="other.test"), names.url(host="named.test")), "failed")
+        opened.wait(opened.post(names.url(host=name), callback), "delivered")
+    record = opened.wait(opened.post(names.url(host="other.test"), callback), "failed")
     assert record["error"]["code"] == "address_blocked"
     closed = launch(ALLOW_HOSTS="named.test", DENY_NETWORKS="127.0.0.3", DNS_SERVERS=dns.address)
-    record = closed.wait(closed.post(names.url(host="named.test"), names.url(host="named.test")), "failed")
+    record = closed.wait(closed.post(names.url(host="named.test"), callback), "failed")
     assert record["error"]["code"] == "address_blocked"
 
 

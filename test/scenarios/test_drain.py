@@ -52,12 +52,12 @@ def test_what_outlasts_the_drain_goes_back_uncounted(launch, provider, receiver)
 
 def test_a_drain_under_load_loses_nothing_and_doubles_nothing(launch, provider, receiver):
     pipeline = launch(consumers=2, responders=2, HOST_CONCURRENCY=8)
-    bodies = [{"provider": provider.url(f"/{i}"), "callbackUrl": receiver.url()} for i in range(600)]
-    ids = []
-    posting = threading.Thread(target=lambda: ids.extend(pipeline.post_many(bodies, 4)))
+    pairs, ids = [(provider.url(f"/{i}"), receiver.url()) for i in range(600)], []
+    posting = threading.Thread(target=lambda: ids.extend(pipeline.post_many(pairs, 4)))
     posting.start()
-    for worker, seen in [(pipeline.consumers[0], 50), (pipeline.responders[0], 100), (pipeline.consumers[1], 200), (pipeline.responders[1], 300)]:
-        receiver.got(seen)
+    (fetches, fetches_too), (delivers, delivers_too) = pipeline.consumers, pipeline.responders
+    for worker, after in [(fetches, 50), (delivers, 100), (fetches_too, 200), (delivers_too, 300)]:
+        receiver.got(after)
         assert worker.end() == 0
         worker.start()
     posting.join()
@@ -68,8 +68,7 @@ def test_a_drain_under_load_loses_nothing_and_doubles_nothing(launch, provider, 
 
 def test_an_api_answers_what_it_was_asked_and_goes(launch, provider, receiver):
     pipeline = launch()
-    bodies = [{"provider": provider.url(), "callbackUrl": receiver.url()} for _ in range(50)]
-    ids = pipeline.post_many(bodies)
+    ids = pipeline.post_many([(provider.url(), receiver.url())] * 50)
     begun = time.monotonic()
     assert pipeline.api.end() == 0
     assert time.monotonic() - begun < 8 * patience.STRETCH

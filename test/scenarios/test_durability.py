@@ -1,4 +1,4 @@
-"""Strict: a Redis that could forget is refused, and the refusal says why. Relaxed: used, and said so."""
+"""Strict: a Redis that could forget is refused, and told why. Relaxed: it is used, and told so."""
 import pytest
 
 from peers import patience
@@ -22,7 +22,7 @@ def forgetful(cast, tmp_path):
 def test_strict_refuses_it_and_names_why(launch, forgetful, provider, receiver, config, words):
     pipeline = launch(ready=False, redis=forgetful(config))
     patience.until(lambda: refuses(pipeline, words), lambda: pipeline.get("/readyz"))
-    reply = pipeline.call("POST", "/", {"provider": provider.url(), "callbackUrl": receiver.url()})
+    reply = pipeline.ask(provider.url(), receiver.url())
     assert reply.status == 503 and reply.headers["Retry-After"] and named(reply, words), reply
     assert pipeline.get("/healthz").status == 200
 

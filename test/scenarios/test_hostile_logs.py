@@ -6,7 +6,10 @@ import pytest
 from peers.web import Answer
 
 FORGED = 'x","level":"error","event":"forged'
-NASTY = ["\x1b[31mred", 'quote"s', "back\\slash", "tab\there", "\u2028line", "del\x7f", "{'a':1}", FORGED]
+NASTY = [
+    "\x1b[31mred", 'quote"s', "back\\slash", "tab\there", "\u2028line", "del\x7f", "{'a':1}",
+    FORGED,
+]
 
 
 def lines_of(pipeline):
@@ -39,7 +42,8 @@ def test_what_a_client_writes_stays_in_its_line(launch, provider, receiver):
     pipeline = launch()
     for path in ['/"quoted"', "/%0a%0d%1b[31m", "/" + "a" * 8000, "/'<>{}|^`"]:
         pipeline.wait(pipeline.post(provider.url(path), receiver.url(path)), "delivered")
-    for body in (b'{"provider":"http://a\\u0000b/\\r\\n{\\"event\\":\\"forged\\"}"}', b"\x1b[2J\n{}\n", b'{"\\u001b[31m\\n":1}'):
+    url = b'{"provider":"http://a\\u0000b/\\r\\n{\\"event\\":\\"forged\\"}"}'
+    for body in (url, b"\x1b[2J\n{}\n", b'{"\\u001b[31m\\n":1}'):
         assert pipeline.call("POST", "/", body).status in (400, 422)
     pipeline.get("/%0a%7b%22event%22:%22forged%22%7d")
     pipeline.get("/requests/" + "%0a" * 50)
@@ -54,11 +58,13 @@ def test_secrets_of_a_url_appear_nowhere(launch, provider, receiver, status):
     pipeline.wait(request, "delivered" if status == 200 else "failed")
     provider.answers(Answer(302, headers={"Location": "http://user:geheim3@127.0.0.1/?x=geheim4"}))
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "failed")
-    pipeline.call("POST", "/", {"provider": "http://me:geheim5@127.0.0.1/", "callbackUrl": receiver.url()})
-    told = "\n".join([*lines_of(pipeline), json.dumps(pipeline.record(request)), json.dumps(pipeline.logs(request))])
+    pipeline.ask("http://me:geheim5@127.0.0.1/", receiver.url())
+    story = [pipeline.record(request), pipeline.logs(request)]
+    told = "\n".join([*lines_of(pipeline), json.dumps(story)])
     assert "geheim" not in told
     if status == 200:
-        assert provider.requests[0].query == "key=geheim1" and receiver.requests[0].query == "token=geheim2"
+        assert provider.requests[0].query == "key=geheim1"
+        assert receiver.requests[0].query == "token=geheim2"
 
 
 def test_text_lines_are_lines_as_well(launch, provider, receiver):

@@ -7,9 +7,10 @@ WATCHED = 6.0  # seconds: two rounds of the longest blocking call
 
 
 @pytest.mark.long
-def test_an_idle_service_sends_less_than_a_command_a_second(launch, redis, proxy, provider, receiver):
+def test_an_idle_service_is_quiet(launch, redis, proxy, provider, receiver):
     wires = {name: proxy(redis.path, unix=True) for name in ("api", "consumer-0", "responder-0")}
-    pipeline = launch(redis=redis, only={name: {"REDIS_URL": wire.redis_url} for name, wire in wires.items()})
+    ways = {name: {"REDIS_URL": wire.redis_url} for name, wire in wires.items()}
+    pipeline = launch(redis=redis, only=ways)
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
     before = {name: wire.commands for name, wire in wires.items()}
     time.sleep(WATCHED)  # there is no event that says "nothing happens"

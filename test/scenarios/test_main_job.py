@@ -63,6 +63,13 @@ def test_the_data_stays_for_reading(pipeline, provider, receiver):
     assert record["data"]["sha256"] == hashlib.sha256(REPORT).hexdigest()
 
 
+def test_the_newer_protocol_works_as_well(pipeline, peer):
+    host = peer("host on IPv6", address="::1")
+    pipeline.wait(pipeline.post(host.url("/p"), host.url("/c")), "delivered")
+    assert [seen.method for seen in host.requests] == ["GET", "POST"]
+    assert host.requests[0].headers["host"] == f"[::1]:{host.port}"
+
+
 def test_one_receiver_gets_many_requests_each_once(pipeline, provider, receiver):
     provider.answers(lambda seen: {"path": seen.path})
     requests = {pipeline.post(provider.url(f"/{i}"), receiver.url()): f"/{i}" for i in range(50)}

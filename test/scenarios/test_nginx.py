@@ -1,4 +1,4 @@
-"""Real input: a real web server with real files, over http and https, as a new user would try it."""
+"""Real input: a real web server with real files, over http and https, as one would try it."""
 import base64
 import csv
 import hashlib
@@ -21,15 +21,18 @@ PLAIN = "Zürich, Łódź, Ελλάδα, 東京 – good morning\n" * 200
 def a_png(width=64):
     """A real image: a gradient in grey."""
     def chunk(kind, data):
-        return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+        check = zlib.crc32(kind + data)
+        return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", check)
 
     rows = b"".join(b"\0" + bytes((x * 4 + y) % 256 for x in range(width)) for y in range(width))
     head = struct.pack("!IIBBBBB", width, width, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    pixels = zlib.compress(rows)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def a_csv():
-    """All languages of ISO 639-3, thrice: some megabytes."""
+    """All languages of ISO 639-3, several times over: some megabytes."""
     with open(os.path.join(ISO_CODES, "iso_639-3.json")) as source:
         languages = json.load(source)["639-3"]
     out = io.StringIO()
@@ -82,13 +85,15 @@ def test_real_files_arrive_whole(trusting, url, receiver, site):
         request = trusting.post(provider, receiver.url())
         trusting.wait(request, "delivered")
         whole = (site / name).read_bytes()
-        assert receiver.requests[-1].body == b'{"requestId":"%s","data":%s}' % (request.encode(), whole)
+        told = b'{"requestId":"%s","data":%s}' % (request.encode(), whole)
+        assert receiver.requests[-1].body == told
         assert trusting.data(request) == whole
     assert said(lambda got: got["data"], trusting, url("/plain.txt"), receiver) == PLAIN
-    image = said(lambda got: base64.b64decode(got["dataBase64"]), trusting, url("/image.png"), receiver)
-    assert image == (site / "image.png").read_bytes()
+    image = said(lambda got: got["dataBase64"], trusting, url("/image.png"), receiver)
+    assert base64.b64decode(image) == (site / "image.png").read_bytes()
     assert said(lambda got: got["data"], trusting, url("/empty.txt"), receiver) is None
-    assert said(lambda got: got["data"]["3166-1"][0]["alpha_2"], trusting, url("/moved"), receiver) == "AW"
+    moved = said(lambda got: got["data"], trusting, url("/moved"), receiver)
+    assert len(moved["3166-1"]) == 249
 
 
 def test_a_large_table_is_fetched_from_where_the_callback_says(trusting, url, receiver, site):

@@ -1,4 +1,4 @@
-"""The world of the scenarios, tested by itself: a peer that lies would make every story worthless."""
+"""The world of the scenarios, tested by itself: a peer that lies makes every story worthless."""
 import gzip
 import http.client
 import socket
@@ -205,7 +205,8 @@ def lookup(dns, name, kind=1):
     question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
     with socket.socket(type=socket.SOCK_DGRAM) as wire:
         wire.settimeout(5)
-        wire.sendto(struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + question + struct.pack("!HH", kind, 1), ("127.0.0.1", dns.port))
+        head, tail = struct.pack("!6H", 7, 0x100, 1, 0, 0, 0), struct.pack("!HH", kind, 1)
+        wire.sendto(head + question + tail, ("127.0.0.1", dns.port))
         answer = wire.recv(512)
     code, count = struct.unpack("!HHH", answer[2:8])[0] & 15, struct.unpack("!HHH", answer[2:8])[2]
     size = 4 if kind == 1 else 16
@@ -223,7 +224,8 @@ def test_names_rebind(dns):
 
 
 def test_a_process_tells_when_it_is_ready_and_how_it_ended(cast, tmp_path):
-    ready = cast(Process("ready", ["bash", "-c", "echo READY >&$READY_FD; exec sleep 60"], str(tmp_path), ready_fd=True))
+    says_ready = ["bash", "-c", "echo READY >&$READY_FD; exec sleep 60"]
+    ready = cast(Process("ready", says_ready, str(tmp_path), ready_fd=True))
     ready.start()
     assert ready.alive and not ready.troubles()
     assert ready.kill() == -9 and not ready.troubles()
@@ -234,6 +236,7 @@ def test_a_process_tells_when_it_is_ready_and_how_it_ended(cast, tmp_path):
 
 
 def test_a_sanitizer_report_does_not_pass_unseen(cast, tmp_path):
-    sick = cast(Process("sick", ["sh", "-c", "echo '==1==ERROR: AddressSanitizer: heap'"], str(tmp_path)))
+    reports = ["sh", "-c", "echo '==1==ERROR: AddressSanitizer: heap'"]
+    sick = cast(Process("sick", reports, str(tmp_path)))
     sick.launch().wait()
     assert any("AddressSanitizer" in trouble for trouble in sick.troubles())

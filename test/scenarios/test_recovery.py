@@ -9,24 +9,25 @@ FAILURES = {
     "reset": (Answer(reset=True), "reset"),
     "closed without an answer": (Answer(raw=b""), "reset"),
     "cut in the head": (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Le"), "reset truncated"),
-    "no HTTP at all": (Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), "reset truncated http_status connect"),
+    "no HTTP at all": (Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), "reset truncated"),
 }
 
 
 @pytest.mark.parametrize("failure, code", FAILURES.values(), ids=FAILURES)
-def test_a_provider_that_fails_twice_is_asked_a_third_time(pipeline, provider, receiver, failure, code):
+def test_a_provider_that_fails_twice_is_asked_again(pipeline, provider, receiver, failure, code):
     provider.answers(failure, failure, {"third": "time"})
     request = pipeline.post(provider.url(), receiver.url())
     assert receiver.got(1)[0].json["data"] == {"third": "time"}
     record = pipeline.wait(request, "delivered")
     first, second, third = [one for one in record["attempts"] if one["stage"] == "fetch"]
-    assert first["error"]["code"] == second["error"]["code"] and first["error"]["code"] in code.split()
+    assert first["error"]["code"] == second["error"]["code"]
+    assert first["error"]["code"] in code.split()
     assert third["status"] == 200 and "error" not in third
     assert len(provider.requests) == 3
 
 
 @pytest.mark.parametrize("failure, code", FAILURES.values(), ids=FAILURES)
-def test_a_receiver_that_fails_twice_is_told_a_third_time(pipeline, provider, receiver, failure, code):
+def test_a_receiver_that_fails_twice_is_told_again(pipeline, provider, receiver, failure, code):
     receiver.answers(failure, failure, 200)
     request = pipeline.post(provider.url(), receiver.url())
     deliveries = receiver.got(3)

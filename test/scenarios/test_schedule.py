@@ -1,4 +1,4 @@
-"""When a retry comes: on its schedule, never early, and when the other side asked to wait, then later."""
+"""When a retry comes: on its schedule, never early, and later when the other side asked for it."""
 import email.utils
 import time
 
@@ -41,7 +41,8 @@ def test_both_default_schedules_are_kept(launch, provider, receiver, peer):
 
 def test_jitter_is_added_only_and_spreads(launch, provider, receiver):
     pipeline = launch(TIME_SCALE=1, FETCH_SCHEDULE="1s")
-    provider.answers(lambda seen: 500 if not provider.at(seen.path) else 200)  # 503s would open the breaker
+    # 503s in a row would open the breaker
+    provider.answers(lambda seen: 500 if not provider.at(seen.path) else 200)
     requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(20)]
     pipeline.wait_all(requests)
     waits = [gaps(provider.at(f"/{i}"))[0] for i in range(20)]
@@ -50,7 +51,7 @@ def test_jitter_is_added_only_and_spreads(launch, provider, receiver):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_in_seconds_is_kept_when_longer_than_the_schedule(pipeline, provider, receiver, status):
+def test_retry_after_longer_than_the_schedule_is_kept(pipeline, provider, receiver, status):
     provider.answers(Answer(status, headers={"Retry-After": "600"}), 200)
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
     (gap,) = gaps(provider.requests)
@@ -60,7 +61,8 @@ def test_retry_after_in_seconds_is_kept_when_longer_than_the_schedule(pipeline, 
 def test_retry_after_as_a_date_is_kept(launch, provider, receiver):
     pipeline = launch(TIME_SCALE=1, FETCH_SCHEDULE="50ms")
     until = int(time.time()) + 3
-    provider.answers(Answer(503, headers={"Retry-After": email.utils.formatdate(until, usegmt=True)}), 200)
+    date = email.utils.formatdate(until, usegmt=True)
+    provider.answers(Answer(503, headers={"Retry-After": date}), 200)
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
     first, second = provider.requests
     wanted = until - time.time() + time.monotonic()  # on the clock of `at`
@@ -74,8 +76,10 @@ def test_retry_after_shorter_than_the_schedule_hastens_nothing(launch, provider,
     assert kept(gaps(provider.requests)[0], 0.6)
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", "1e3", "", "99999999999999999999", "Sun, 06 Nov 1994 08:49:37 GMT"])
-def test_a_senseless_retry_after_counts_for_nothing_or_its_ceiling(launch, provider, receiver, value):
+@pytest.mark.parametrize(
+    "value", ["soon", "-1", "1e3", "", "99999999999999999999", "Sun, 06 Nov 1994 08:49:37 GMT"]
+)
+def test_a_senseless_retry_after_delays_by_its_ceiling_at_most(launch, provider, receiver, value):
     pipeline = launch(TIME_SCALE=100000, FETCH_SCHEDULE="5s")  # 10 h are 0.36 s
     provider.answers(Answer(503, headers={"Retry-After": value}), 200)
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")

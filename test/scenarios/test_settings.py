@@ -1,4 +1,4 @@
-"""Settings: all mistakes are named together, exit 100; what can't be had, exit 111 or 100 and a sentence."""
+"""Settings: all mistakes are named together, with exit code 100; each is a clear sentence."""
 import os
 import subprocess
 
@@ -14,18 +14,19 @@ def run(name, *flags, **settings):
     """Ends by itself: (exit code, all it said)."""
     env = {"PATH": os.environ["PATH"], **SANITIZERS, **settings}
     done = subprocess.run(
-        [program(f"fetchback-{name}"), *flags], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        timeout=patience.bound(None),
+        [program(f"fetchback-{name}"), *flags], env=env, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=patience.bound(None),
     )
     return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_mistake_is_named_at_once(programs, name):
-    code, said = run(name, "--log-level=loud", "--no-such-thing", LOG_FORMAT="xml", TIME_SCALE="fast", ALLOW_NETWORKS="10.0.0.0/99")
+    mistakes = {"LOG_FORMAT": "xml", "TIME_SCALE": "fast", "ALLOW_NETWORKS": "10.0.0.0/99"}
+    code, said = run(name, "--log-level=loud", "--no-such-thing", **mistakes)
     assert code == 100
-    for mistake in ("LOG_LEVEL", "no-such-thing", "LOG_FORMAT", "TIME_SCALE", "ALLOW_NETWORKS"):
-        assert mistake.lower() in said.lower().replace("log-level", "log_level"), f"{mistake} in {said}"
+    for mistake in ("LOG_LEVEL", "--no-such-thing", *mistakes):
+        assert mistake in said, said
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -36,11 +37,14 @@ def test_help_answers(programs, name):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_faster_time_is_refused_unless_redis_is_local(programs, name):
-    code, said = run(name, REDIS_URL="redis://192.0.2.1:6379", TIME_SCALE="10", PORT=str(stage.free_port()))
+    far = {"REDIS_URL": "redis://192.0.2.1:6379", "TIME_SCALE": "10"}
+    code, said = run(name, PORT=str(stage.free_port()), **far)
     assert code == 100 and "TIME_SCALE" in said
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://", "unix:", "redis://127.0.0.1:99999", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1", "redis://", "unix:", "redis://127.0.0.1:99999", "nonsense"]
+)
 def test_a_wrong_redis_url_is_a_wrong_setting(programs, url):
     code, said = run("consumer", REDIS_URL=url)
     assert code == 100 and "REDIS_URL" in said

@@ -7,7 +7,8 @@ from peers.web import Answer, Gate
 
 @pytest.fixture
 def hasty(launch):
-    return launch(FETCH_TIMEOUT="500ms", CALLBACK_TIMEOUT="500ms", FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s")
+    retries = {"FETCH_SCHEDULE": "1s", "CALLBACK_SCHEDULE": "1s"}
+    return launch(FETCH_TIMEOUT="500ms", CALLBACK_TIMEOUT="500ms", **retries)
 
 
 SLOW = {
@@ -36,7 +37,8 @@ def test_a_receiver_that_takes_too_long_is_cut_and_told_again(hasty, provider, r
 
 def test_redirects_share_one_deadline(hasty, provider, receiver):
     def onward(seen):
-        return Answer(302, headers={"Location": provider.url(seen.path + "x")}, body=b"slow!", drip=(1, 0.06))
+        further = {"Location": provider.url(seen.path + "x")}
+        return Answer(302, headers=further, body=b"slow!", drip=(1, 0.06))
 
     provider.answers(onward)
     first = hasty.wait_attempts(hasty.post(provider.url(), receiver.url()), "fetch", 1)[0]

@@ -9,11 +9,13 @@ from peers.web import Answer
 def trusting(launch, tls, dns):
     dns.answers("good.test", "127.0.0.1")
     dns.answers("other.test", "127.0.0.1")
-    return launch(CA_FILE=tls.ca_file, DNS_SERVERS=dns.address, FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s")
+    retries = {"FETCH_SCHEDULE": "1s", "CALLBACK_SCHEDULE": "1s"}
+    return launch(CA_FILE=tls.ca_file, DNS_SERVERS=dns.address, **retries)
 
 
 def test_both_sides_over_https(trusting, peer, tls):
-    provider, receiver = peer("provider", tls=tls.context("good.test")), peer("receiver", tls=tls.context("127.0.0.1"))
+    provider = peer("provider", tls=tls.context("good.test"))
+    receiver = peer("receiver", tls=tls.context("127.0.0.1"))
     trusting.wait(trusting.post(provider.url(host="good.test"), receiver.url()), "delivered")
     for _ in range(3):
         trusting.wait(trusting.post(provider.url(host="good.test"), receiver.url()), "delivered")
@@ -36,12 +38,14 @@ def test_a_certificate_of_another_authority_is_refused(trusting, peer, provider,
 
 def test_plain_http_where_tls_is_spoken_fails(trusting, peer, tls, receiver):
     secure = peer("secure", tls=tls.context("127.0.0.1"))
-    record = trusting.wait(trusting.post(secure.url().replace("https:", "http:"), receiver.url()), "failed")
+    plain = secure.url().replace("https:", "http:")
+    record = trusting.wait(trusting.post(plain, receiver.url()), "failed")
     assert record["error"]["code"] in ("reset", "truncated", "http_status", "connect")
 
 
 def test_tls_where_plain_http_is_spoken_fails(trusting, provider, receiver):
-    record = trusting.wait(trusting.post(provider.url().replace("http:", "https:"), receiver.url()), "failed")
+    secure = provider.url().replace("http:", "https:")
+    record = trusting.wait(trusting.post(secure, receiver.url()), "failed")
     assert record["error"]["code"] == "tls" and not provider.requests
 
 
@@ -49,6 +53,7 @@ def test_tls_where_plain_http_is_spoken_fails(trusting, provider, receiver):
 def test_bodies_over_tls_cut_short_are_noticed(trusting, peer, tls, receiver, framing):
     secure = peer("secure", tls=tls.context("127.0.0.1"))
     body = b'"' + b"x" * 100_000 + b'"'
-    secure.answers(Answer(body=body, cut=50_000, reset=True, framing=framing), Answer(body=body, framing=framing))
+    short = Answer(body=body, cut=50_000, reset=True, framing=framing)
+    secure.answers(short, Answer(body=body, framing=framing))
     trusting.wait(trusting.post(secure.url(), receiver.url()), "delivered")
     assert len(receiver.requests) == 1 and receiver.requests[0].json["data"] == "x" * 100_000
