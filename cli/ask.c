@@ -1,6 +1,5 @@
 #include "ask.h"
 
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -41,8 +40,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	return pl_buf_add(arg, data, size * count) == PL_OK ? size * count : 0;
 }
 
-/* problem+json: its detail, and every fault with its pointer. */
-static void problem_print(long status, const struct pl_buf *answer)
+void ask_problem(long status, const struct pl_buf *answer)
 {
 	json_t *problem = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
 	const char *detail = ask_text(problem, "detail");
@@ -70,22 +68,46 @@ static void problem_print(long status, const struct pl_buf *answer)
 	json_decref(problem);
 }
 
+void ask_silence(const struct arguments *arguments, CURLcode failed)
+{
+	fprintf(stderr, "fetchback: no answer from %.*s: %s (is it up? see --api)\n",
+		(int)arguments->api_len, arguments->api, curl_easy_strerror(failed));
+}
+
 /* curl_easy_setopt fails only for want of memory or for an option that this curl was built
  * without; then the transfer fails too, and says so. */
-static void configure(CURL *curl, const char *url, const char *body, struct curl_slist *headers,
-	struct pl_buf *answer)
+static CURL *handle_new(const char *url)
 {
+	CURL *curl = curl_easy_init();
+
+	if (curl == NULL) {
+		fputs("fetchback: libcurl does not start\n", stderr);
+		return NULL;
+	}
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the api is ours, usually on this machine */
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)ASK_CONNECT_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TOTAL_S);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "fetchback/" FETCHBACK_VERSION);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	if (body != NULL)
-		curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
+	return curl;
+}
+
+int ask_open(const struct arguments *arguments, const char *path, CURL **out)
+{
+	struct pl_buf url;
+	int code = COMMAND_OK;
+
+	pl_buf_init(&url, URL_MAX);
+	if (pl_buf_format(&url, "%.*s%s", (int)arguments->api_len, arguments->api, path) != PL_OK) {
+		fputs("fetchback: the api's address is too long\n", stderr);
+		code = COMMAND_USAGE;
+	} else {
+		*out = handle_new(url.data);
+		if (*out == NULL)
+			code = COMMAND_UNREACHABLE;
+	}
+	pl_buf_fini(&url);
+	return code;
 }
 
 static int transfer(CURL *curl, const struct arguments *arguments, const struct pl_buf *answer)
@@ -94,38 +116,34 @@ static int transfer(CURL *curl, const struct arguments *arguments, const struct 
 	long status = 0;
 
 	if (failed != CURLE_OK) {
-		fprintf(stderr, "fetchback: no answer from %.*s: %s (is it up? see --api)\n",
-			(int)arguments->api_len, arguments->api, curl_easy_strerror(failed));
+		ask_silence(arguments, failed);
 		return COMMAND_UNREACHABLE;
 	}
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 200 && status < 300)
 		return COMMAND_OK;
-	problem_print(status, answer);
+	ask_problem(status, answer);
 	return COMMAND_FAILED;
 }
 
 int ask(const struct arguments *arguments, const char *path, const char *body,
 	struct pl_buf *answer)
 {
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-	CURL *curl = curl_easy_init();
-	struct pl_buf url;
-	int code = COMMAND_USAGE;
+	CURL *curl;
+	int code = ask_open(arguments, path, &curl);
 
 	pl_buf_init(answer, ASK_ANSWER_MAX);
-	pl_buf_init(&url, URL_MAX);
-	if (pl_buf_format(&url, "%.*s%s", (int)arguments->api_len, arguments->api, path) != PL_OK) {
-		fputs("fetchback: the api's address is too long\n", stderr);
-	} else if (curl == NULL || headers == NULL) {
-		fputs("fetchback: libcurl does not start\n", stderr);
-		code = COMMAND_UNREACHABLE;
-	} else {
-		configure(curl, url.data, body, headers, answer);
-		code = transfer(curl, arguments, answer);
-	}
+	if (code != COMMAND_OK)
+		return code;
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ASK_TOTAL_S);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	if (body != NULL)
+		curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
+	code = transfer(curl, arguments, answer);
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
-	pl_buf_fini(&url);
 	return code;
 }

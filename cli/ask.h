@@ -4,6 +4,7 @@
 #ifndef CLI_ASK_H
 #define CLI_ASK_H
 
+#include <curl/curl.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -18,6 +19,15 @@
  * has said on stderr what the api said, or that there is none. pl_buf_fini(answer) in any case. */
 int ask(const struct arguments *arguments, const char *path, const char *body,
 	struct pl_buf *answer);
+
+/* What ask is made of, for a transfer of another kind. A handle for the api's path: COMMAND_OK, or
+ * has said why there is none. */
+int ask_open(const struct arguments *arguments, const char *path, CURL **out);
+/* Says that nobody answered. */
+void ask_silence(const struct arguments *arguments, CURLcode failed);
+/* Says what the api says in an answer that is no 2xx (problem+json): its detail, and every fault
+ * with its pointer. */
+void ask_problem(long status, const struct pl_buf *answer);
 
 /* Text from the api for a terminal: control characters can't move its cursor. */
 void ask_print(FILE *out, const char *text);

@@ -35,7 +35,7 @@ static int health_run(int argc, char **argv)
 	struct pl_buf answer;
 	int code;
 
-	if (!arguments_read(argc, argv, 0, &arguments))
+	if (!arguments_read(argc, argv, NULL, 0, 0, &arguments))
 		return COMMAND_USAGE;
 	code = ask(&arguments, "/readyz", NULL, &answer);
 	if (code == COMMAND_OK && arguments.json)

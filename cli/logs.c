@@ -1,17 +1,25 @@
 /*
  * logs: the story of a request, a line per event.
  */
+#include "logs.h"
+
 #include <string.h>
 
 #include "ask.h"
 #include "command.h"
+#include "follow.h"
 
 #define PATH_SIZE 64 /* /requests/, an id, /logs */
 
 static void logs_help(FILE *out)
 {
-	fputs("usage: fetchback logs ID [--api URL] [--json]\n\n"
-	      "Tells what has happened to a request, a line per event.\n\n" ARGUMENTS_HELP,
+	fputs("usage: fetchback logs ID [-f] [--api URL] [--json]\n\n"
+	      "Tells what has happened to a request, a line per event.\n\n"
+	      "  -f, --follow\n"
+	      "              goes on until the request has come to its end, over restarts of the "
+	      "api\n"
+	      "              and of Redis; exit code 0 then says delivered, 3 failed or "
+	      "cancelled\n" ARGUMENTS_HELP,
 		out);
 }
 
@@ -53,23 +61,72 @@ static int events_print(const struct arguments *arguments, const struct pl_buf *
 	return COMMAND_OK;
 }
 
-static int logs_run(int argc, char **argv)
+/* {"from":21,"to":70}: for people a line of the story; programs see it by the numbers. */
+static void gap_print(const char *data)
 {
-	struct arguments arguments;
+	json_t *gap = json_loads(data, 0, NULL);
+
+	fprintf(stderr,
+		"events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " are not kept\n",
+		json_integer_value(json_object_get(gap, "from")),
+		json_integer_value(json_object_get(gap, "to")));
+	json_decref(gap);
+}
+
+static void followed_print(void *arg, const struct event *event)
+{
+	const struct arguments *arguments = arg;
+
+	if (strcmp(event->name, "gap") == 0) {
+		gap_print(event->data);
+		return;
+	}
+	flockfile(stdout); /* what arrives at a receiver is told by other threads */
+	if (arguments->json) {
+		puts(event->data);
+	} else {
+		json_t *object = json_loads(event->data, 0, NULL);
+
+		event_print(object);
+		json_decref(object);
+	}
+	fflush(stdout);
+	funlockfile(stdout);
+}
+
+int logs_follow(const struct arguments *arguments, const char *id)
+{
+	return follow(arguments, id, followed_print, (void *)arguments);
+}
+
+static int logs_tell(const struct arguments *arguments, const char *id)
+{
 	struct pl_buf answer;
 	char path[PATH_SIZE];
 	int code;
 
-	if (!arguments_read_id(argc, argv, &arguments))
-		return COMMAND_USAGE;
-	snprintf(path, sizeof(path), "/requests/%s/logs", arguments.words[0]);
-	code = ask(&arguments, path, NULL, &answer);
-	if (code == COMMAND_OK && arguments.json)
+	snprintf(path, sizeof(path), "/requests/%s/logs", id);
+	code = ask(arguments, path, NULL, &answer);
+	if (code == COMMAND_OK && arguments->json)
 		fwrite(answer.data, 1, answer.len, stdout);
 	else if (code == COMMAND_OK)
-		code = events_print(&arguments, &answer);
+		code = events_print(arguments, &answer);
 	pl_buf_fini(&answer);
 	return code;
+}
+
+static int logs_run(int argc, char **argv)
+{
+	bool follows = false;
+	const struct argument_flag flags[] = {
+		{ .name = "--follow", .letter = "-f", .is_given = &follows },
+		{ .name = NULL },
+	};
+	struct arguments arguments;
+
+	if (!arguments_read_id(argc, argv, flags, &arguments))
+		return COMMAND_USAGE;
+	return (follows ? logs_follow : logs_tell)(&arguments, arguments.words[0]);
 }
 
 const struct command command_logs = {

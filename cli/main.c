@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
 	&command_send,
 	&command_status,
 	&command_logs,
+	&command_listen,
 	&command_health,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

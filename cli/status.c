@@ -147,7 +147,7 @@ static int status_run(int argc, char **argv)
 	char path[PATH_SIZE];
 	int code;
 
-	if (!arguments_read_id(argc, argv, &arguments))
+	if (!arguments_read_id(argc, argv, NULL, &arguments))
 		return COMMAND_USAGE;
 	snprintf(path, sizeof(path), "/requests/%s", arguments.words[0]);
 	code = ask(&arguments, path, NULL, &answer);

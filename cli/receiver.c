@@ -1,0 +1,319 @@
+#include "receiver.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "ask.h"
+#include "command.h"
+#include "pipeline/clock.h"
+#include "pipeline/http_server.h"
+#include "pipeline/mem.h"
+#include "pipeline/text.h"
+
+#define THREADS      64 /* twice what the responder opens to one host by default */
+#define BODY_MS      30000
+#define IDLE_MS      15000
+#define STOP_MS      5000
+#define PORT_MAX     65535
+#define STATUS_MIN   200
+#define STATUS_MAX   599
+#define DELAY_MAX_MS (60 * 60 * 1000)
+#define SHOWN_MAX    4096 /* bytes of a body that a person is shown */
+#define URL_SIZE     40
+
+struct receiver {
+	struct pl_http_server *server;
+	char url[URL_SIZE];
+	bool json;
+	uint64_t delay_ms;
+	int script[RECEIVER_SCRIPT_MAX];
+	size_t script_len;
+	atomic_size_t arrived;
+	pthread_mutex_t lock;
+	pthread_cond_t ending;
+	bool ends; /* under the lock */
+};
+
+/* ---- what is told of an arrival ---- */
+
+/* jansson takes UTF-8 alone; of anything else the ASCII is shown. */
+static json_t *text_new(const char *text, size_t len)
+{
+	json_t *string = json_stringn(text, len);
+
+	if (string != NULL)
+		return string;
+	char *ascii = pl_strndup(text, len);
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)ascii[i] >= 0x80)
+			ascii[i] = '?';
+	string = json_stringn(ascii, len);
+	free(ascii);
+	return string;
+}
+
+static void add_text(json_t *object, const char *name, const char *text)
+{
+	json_object_set_new(object, name, text_new(text, strlen(text)));
+}
+
+static void add_body(json_t *arrival, const char *body, size_t len)
+{
+	json_t *text = json_stringn(body, len);
+	struct pl_buf encoded;
+
+	if (text != NULL) {
+		json_object_set_new(arrival, "body", text);
+		return;
+	}
+	pl_buf_init(&encoded, 2 * RECEIVER_BODY_MAX);
+	if (pl_base64_add(&encoded, body, len) == PL_OK)
+		add_text(arrival, "bodyBase64", encoded.data);
+	pl_buf_fini(&encoded);
+}
+
+static json_t *headers_new(const struct pl_http_call *call)
+{
+	json_t *headers = json_object();
+	const char *name, *value;
+
+	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++)
+		add_text(headers, name, value);
+	return headers;
+}
+
+static void arrival_json(const struct pl_http_call *call, const char *time, int status)
+{
+	size_t len;
+	const char *body = pl_http_call_body(call, &len);
+	json_t *arrival = json_object();
+
+	add_text(arrival, "time", time);
+	add_text(arrival, "method", pl_http_call_method(call));
+	add_text(arrival, "path", pl_http_call_path(call));
+	if (*pl_http_call_query(call) != '\0')
+		add_text(arrival, "query", pl_http_call_query(call));
+	json_object_set_new(arrival, "headers", headers_new(call));
+	add_body(arrival, body, len);
+	json_object_set_new(arrival, "status", json_integer(status));
+	json_dumpf(arrival, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(arrival);
+}
+
+/* The headers by which a callback tells what it is; the others are HTTP's own, or the sender's. */
+static bool is_telling(const char *name)
+{
+	return strncasecmp(name, "webhook-", 8) == 0 || strncasecmp(name, "fetchback-", 10) == 0 ||
+	       strcasecmp(name, "content-type") == 0;
+}
+
+static void body_print(const char *body, size_t len)
+{
+	char *shown = pl_strndup(body, len < SHOWN_MAX ? len : SHOWN_MAX);
+
+	for (size_t i = 0; i < len && i < SHOWN_MAX; i++)
+		if (shown[i] == '\0')
+			shown[i] = '?';
+	fputs("  ", stdout);
+	ask_print(stdout, shown);
+	if (len > SHOWN_MAX)
+		printf(" ... (%zu bytes; --json shows them all)", len);
+	putchar('\n');
+	free(shown);
+}
+
+static void arrival_print(const struct pl_http_call *call, const char *time, int status)
+{
+	const char *name, *value;
+	size_t len;
+	const char *body = pl_http_call_body(call, &len);
+
+	printf("%-24s %s ", time, pl_http_call_method(call));
+	ask_print(stdout, pl_http_call_path(call));
+	if (*pl_http_call_query(call) != '\0') {
+		putchar('?');
+		ask_print(stdout, pl_http_call_query(call));
+	}
+	printf(", answered %d\n", status);
+	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++) {
+		if (!is_telling(name))
+			continue;
+		printf("  %s: ", name); /* a token: the server has refused any other */
+		ask_print(stdout, value);
+		putchar('\n');
+	}
+	if (len > 0)
+		body_print(body, len);
+}
+
+static void tell(const struct receiver *receiver, const struct pl_http_call *call, int status)
+{
+	char time[PL_TIME_SIZE];
+
+	pl_time_format(pl_clock_wall_ms(), time);
+	flockfile(stdout);
+	(receiver->json ? arrival_json : arrival_print)(call, time, status);
+	fflush(stdout);
+	funlockfile(stdout);
+}
+
+/* ---- the answer ---- */
+
+static int next_status(struct receiver *receiver)
+{
+	size_t at = atomic_fetch_add(&receiver->arrived, 1);
+
+	return receiver->script[at < receiver->script_len ? at : receiver->script_len - 1];
+}
+
+static void wait_before_answer(struct receiver *receiver)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(receiver->delay_ms / 1000);
+	until.tv_nsec += (long)(receiver->delay_ms % 1000 * 1000000);
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&receiver->lock);
+	while (!receiver->ends &&
+		pthread_cond_timedwait(&receiver->ending, &receiver->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&receiver->lock);
+}
+
+static void on_call(void *arg, struct pl_http_call *call)
+{
+	struct receiver *receiver = arg;
+	int status = next_status(receiver);
+
+	tell(receiver, call, status);
+	if (receiver->delay_ms > 0)
+		wait_before_answer(receiver);
+	pl_http_call_answer(call, status, NULL, NULL, NULL, 0);
+}
+
+/* ---- start and end ---- */
+
+static bool read_script(struct receiver *receiver, const char *text)
+{
+	for (;;) {
+		size_t len = strcspn(text, ",");
+		uint64_t status;
+
+		if (receiver->script_len == RECEIVER_SCRIPT_MAX ||
+			pl_number_parse(text, len, STATUS_MAX, &status) != PL_OK ||
+			status < STATUS_MIN)
+			return false;
+		receiver->script[receiver->script_len++] = (int)status;
+		if (text[len] == '\0')
+			return true;
+		text += len + 1;
+	}
+}
+
+/* NULL, or what is wrong. */
+static const char *read_words(
+	struct receiver *receiver, const struct receiver_words *words, uint64_t *port)
+{
+	if (words->script != NULL && words->status != NULL)
+		return "--status and --script exclude each other";
+	if (words->status != NULL && strchr(words->status, ',') != NULL)
+		return "--status is one status; --script takes several";
+	const char *script = words->script != NULL ? words->script : words->status;
+	if (!read_script(receiver, script != NULL ? script : "200"))
+		return "a status is a number from 200 to 599, a script at most 100 of them";
+	if (words->delay != NULL && (pl_duration_parse(words->delay, strlen(words->delay),
+					     &receiver->delay_ms) != PL_OK ||
+					    receiver->delay_ms > DELAY_MAX_MS))
+		return "--delay is a time such as 500ms or 2s, at most 1h";
+	*port = 0;
+	if (words->port != NULL &&
+		pl_number_parse(words->port, strlen(words->port), PORT_MAX, port) != PL_OK)
+		return "--port is a number from 0 to 65535";
+	return NULL;
+}
+
+static struct receiver *receiver_new(bool json)
+{
+	struct receiver *receiver = pl_calloc(1, sizeof(*receiver));
+	pthread_condattr_t monotonic;
+
+	receiver->json = json;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&receiver->ending, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&receiver->lock, NULL);
+	return receiver;
+}
+
+static void receiver_free(struct receiver *receiver)
+{
+	pthread_cond_destroy(&receiver->ending);
+	pthread_mutex_destroy(&receiver->lock);
+	free(receiver);
+}
+
+static int start_server(struct receiver *receiver, unsigned port, const char **why)
+{
+	const struct pl_http_server_options options = {
+		.bind = "127.0.0.1",
+		.port = port,
+		.threads = THREADS,
+		.body_max = RECEIVER_BODY_MAX,
+		.body_ms = BODY_MS,
+		.idle_ms = IDLE_MS,
+		.handler = on_call,
+		.arg = receiver,
+	};
+
+	if (pl_http_server_start(&options, &receiver->server, why) != PL_OK)
+		return COMMAND_FAILED;
+	snprintf(receiver->url, sizeof(receiver->url), "http://127.0.0.1:%u/",
+		pl_http_server_port(receiver->server));
+	return COMMAND_OK;
+}
+
+int receiver_start(
+	const char *command, const struct receiver_words *words, bool json, struct receiver **out)
+{
+	struct receiver *receiver = receiver_new(json);
+	uint64_t port;
+	const char *why = read_words(receiver, words, &port);
+	int code = COMMAND_USAGE;
+
+	if (why == NULL)
+		code = start_server(receiver, (unsigned)port, &why);
+	if (code != COMMAND_OK) {
+		fprintf(stderr, "fetchback %s: %s; see fetchback %s --help\n", command, why,
+			command);
+		receiver_free(receiver);
+		return code;
+	}
+	*out = receiver;
+	return COMMAND_OK;
+}
+
+const char *receiver_url(const struct receiver *receiver)
+{
+	return receiver->url;
+}
+
+void receiver_stop(struct receiver *receiver)
+{
+	pthread_mutex_lock(&receiver->lock);
+	receiver->ends = true;
+	pthread_cond_broadcast(&receiver->ending);
+	pthread_mutex_unlock(&receiver->lock);
+	if (pl_http_server_stop(receiver->server, STOP_MS))
+		receiver_free(
+			receiver); /* else a handler still uses it: it goes with the process */
+}
