@@ -171,20 +171,20 @@ static void check_stage(struct reader *r)
 }
 
 static const struct field fetch_fields[] = {
-	{ "method", true, take_method },
-	{ "headers", true, take_headers },
-	{ "body", true, take_body },
-	{ "timeout", true, take_timeout },
-	{ "retries", true, take_retries },
-	{ "schedule", true, take_schedule },
+	{ "method", take_method },
+	{ "headers", take_headers },
+	{ "body", take_body },
+	{ "timeout", take_timeout },
+	{ "retries", take_retries },
+	{ "schedule", take_schedule },
 	{ 0 },
 };
 
 static const struct field callback_fields[] = {
-	{ "headers", true, take_headers },
-	{ "timeout", true, take_timeout },
-	{ "retries", true, take_retries },
-	{ "schedule", true, take_schedule },
+	{ "headers", take_headers },
+	{ "timeout", take_timeout },
+	{ "retries", take_retries },
+	{ "schedule", take_schedule },
 	{ 0 },
 };
 
@@ -351,22 +351,21 @@ static void take_meta(struct reader *r, json_t *value)
 	free(text);
 }
 
-/* The one place that says what clients are offered. */
 const struct field request_fields[] = {
-	{ "provider", true, take_provider },
-	{ "callbackUrl", true, take_callback_url },
-	{ "failureCallbackUrl", false, take_failure_callback_url },
-	{ "fetch", true, take_fetch },
-	{ "callback", true, take_callback },
-	{ "priority", true, take_priority },
-	{ "delay", true, take_delay },
-	{ "notBefore", true, take_not_before },
-	{ "expiresAfter", false, take_expires_after },
-	{ "dedupeKey", false, take_dedupe_key },
-	{ "dedupeWindow", false, take_dedupe_window },
-	{ "dedupeMode", false, take_dedupe_mode },
-	{ "labels", true, take_labels },
-	{ "meta", true, take_meta },
+	{ "provider", take_provider },
+	{ "callbackUrl", take_callback_url },
+	{ "failureCallbackUrl", take_failure_callback_url },
+	{ "fetch", take_fetch },
+	{ "callback", take_callback },
+	{ "priority", take_priority },
+	{ "delay", take_delay },
+	{ "notBefore", take_not_before },
+	{ "expiresAfter", take_expires_after },
+	{ "dedupeKey", take_dedupe_key },
+	{ "dedupeWindow", take_dedupe_window },
+	{ "dedupeMode", take_dedupe_mode },
+	{ "labels", take_labels },
+	{ "meta", take_meta },
 	{ 0 },
 };
 
@@ -400,8 +399,6 @@ static void check_pair(struct reader *r, const json_t *object, const char *name,
 void request_check_members(struct reader *r, const json_t *object)
 {
 	check_pair(r, object, "notBefore", "delay", false, "can't be given together with delay");
-	if (r->rules->every_field) {
-		check_pair(r, object, "dedupeWindow", "dedupeKey", true, "needs a dedupeKey");
-		check_pair(r, object, "dedupeMode", "dedupeKey", true, "needs a dedupeKey");
-	}
+	check_pair(r, object, "dedupeWindow", "dedupeKey", true, "needs a dedupeKey");
+	check_pair(r, object, "dedupeMode", "dedupeKey", true, "needs a dedupeKey");
 }

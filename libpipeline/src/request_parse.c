@@ -187,7 +187,7 @@ enum pl_err pl_request_parse_member(const char *json, size_t len, const char *po
 
 enum pl_err pl_request_options_decode(struct pl_request *request, const char *options, size_t len)
 {
-	static const struct pl_request_rules rules = { .every_field = true };
+	static const struct pl_request_rules rules = { 0 };
 	struct pl_request read = *request;
 	struct pl_faults faults; /* told to nobody: a record is ours, and whole or not */
 	struct document document;

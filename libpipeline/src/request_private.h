@@ -9,7 +9,6 @@
 struct pl_request_rules {
 	const struct pl_netpolicy *policy; /* NULL: addresses were judged at accept */
 	uint64_t now_ms;                   /* 0: so were times */
-	bool every_field; /* also those that are parsed but not offered to clients yet */
 };
 
 /* pl_request_parse, with the rules made explicit. */

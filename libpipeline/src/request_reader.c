@@ -55,7 +55,7 @@ void reader_fields(struct reader *r, json_t *object, const struct field *fields)
 		while (field->name != NULL && strcmp(field->name, name) != 0)
 			field++;
 		size_t before = reader_enter(r, name);
-		if (field->name == NULL || (!field->offered && !r->rules->every_field))
+		if (field->name == NULL)
 			FAULT(r, "is not a known field");
 		else
 			field->take(r, value);

@@ -31,7 +31,6 @@ struct reader {
 
 struct field {
 	const char *name; /* NULL ends a table */
-	bool offered;     /* false: unknown to clients until the product acts on it */
 	void (*take)(struct reader *reader, json_t *value);
 };
 

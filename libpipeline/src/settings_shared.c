@@ -173,6 +173,10 @@ const struct pl_setting pl_settings_shared[] = {
 		.help = "For tests: divides schedules, delays, windows and retention; refused "
 			"unless Redis "
 			"is on this machine." },
+	{ .name = "DNS_SERVERS",
+		.type = PL_SETTING_TEXT,
+		.help = "Addresses of the name servers to ask, with commas between; unset: the "
+			"system's." },
 	{ .name = NULL },
 };
 
@@ -201,10 +205,6 @@ const struct pl_setting pl_settings_worker[] = {
 		.type = PL_SETTING_TEXT,
 		.fallback = "http://127.0.0.1:3001",
 		.help = "Where the api is reached: for dataUrl, and never to be dialled." },
-	{ .name = "DNS_SERVERS",
-		.type = PL_SETTING_TEXT,
-		.help = "Addresses of the name servers to ask, with commas between; unset: the "
-			"system's." },
 	{ .name = "CA_FILE",
 		.type = PL_SETTING_TEXT,
 		.help = "A file of the certificate authorities to trust; unset: the system's." },

@@ -167,6 +167,7 @@ int api_start(struct pl_service_run *run, void **state)
 	api->run = run;
 	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
 	api->tails.max = (unsigned)pl_settings_number(settings, "TAILS_MAX");
+	api->dns_servers = pl_settings_text(settings, "DNS_SERVERS");
 	open_handles(api);
 	api_metrics_init(&api->metrics, pl_settings_number(settings, "QUEUE_MAX"));
 

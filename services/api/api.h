@@ -18,6 +18,7 @@
 #include "pipeline/http_server.h"
 #include "pipeline/netpolicy.h"
 #include "pipeline/service.h"
+#include "rate.h"
 #include "store.h"
 #include "tails.h"
 
@@ -26,10 +27,12 @@ struct api {
 	struct store *store;
 	struct pl_netpolicy *policy;
 	struct hosts hosts;
+	const char *dns_servers;                  /* as of pl_resolver_options */
 	struct callers callers;                   /* its keys change: locks */
 	struct api_metrics metrics;               /* its values change: atomics */
-	_Atomic(struct pl_faults *) spare_faults; /* or NULL; requests.c */
-	struct tails tails;                       /* tails.c */
+	_Atomic(struct pl_faults *) spare_faults; /* or NULL; accept.c */
+	struct rate validations;
+	struct tails tails; /* tails.c */
 
 	/* the loop's own */
 	struct pl_service_run *run;

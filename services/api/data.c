@@ -21,7 +21,6 @@
 	"X-Content-Type-Options: nosniff\r\n"                      \
 	"Content-Security-Policy: sandbox; default-src 'none'\r\n" \
 	"Cache-Control: private\r\n"
-#define RETRY_SOON "Retry-After: 1\r\n"
 
 /* ---- the right to it ---- */
 
@@ -46,21 +45,12 @@ static const char *text_of(const struct pl_buf *buf)
 	return buf->data != NULL ? buf->data : "";
 }
 
-static void refuse_unavailable(struct pl_http_call *call)
-{
-	problem_answer(call, &(struct problem) {
-				     .status = 503,
-				     .detail = "Redis can't be asked now.",
-				     .headers = RETRY_SOON,
-			     });
-}
-
 static bool check_signature(struct api *api, struct pl_http_call *call, const char *id,
 	const char *expires, const char *signature)
 {
 	unsigned char key[SIGNATURE_KEY_BYTES];
 	if (store_data_key(api->store, key) != PL_OK) {
-		refuse_unavailable(call);
+		problem_no_redis(call);
 		return false;
 	}
 	switch (data_signature_check(key, id, expires, signature, pl_clock_wall_ms())) {
@@ -115,7 +105,7 @@ static void refuse_chunk(struct pl_http_call *call, enum pl_err err)
 	if (err == PL_ENOTFOUND)
 		problem_say(call, 404, "The data of this request is gone.");
 	else
-		refuse_unavailable(call);
+		problem_no_redis(call);
 }
 
 /* What of a chunk, whose first byte is the data's at-th, belongs to the part. */

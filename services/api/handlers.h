@@ -7,10 +7,34 @@
 
 #include "api.h"
 
+/* accept.c */
+void accept_one(struct api *api, struct pl_http_call *call, const char *id);
+/* batch.c */
+void batch_accept(struct api *api, struct pl_http_call *call, const char *id);
+/* validate.c */
+void validate_one(struct api *api, struct pl_http_call *call, const char *id);
 /* requests.c */
-void requests_accept(struct api *api, struct pl_http_call *call, const char *id);
 void requests_show(struct api *api, struct pl_http_call *call, const char *id);
 void requests_log(struct api *api, struct pl_http_call *call, const char *id);
+/* lifecycle.c */
+void lifecycle_cancel(struct api *api, struct pl_http_call *call, const char *id);
+void lifecycle_pause(struct api *api, struct pl_http_call *call, const char *id);
+void lifecycle_resume(struct api *api, struct pl_http_call *call, const char *id);
+void lifecycle_redeliver(struct api *api, struct pl_http_call *call, const char *id);
+void lifecycle_refetch(struct api *api, struct pl_http_call *call, const char *id);
+void lifecycle_delete(struct api *api, struct pl_http_call *call, const char *id);
+/* list.c */
+void list_show(struct api *api, struct pl_http_call *call, const char *id);
+/* bulk.c */
+void bulk_cancel(struct api *api, struct pl_http_call *call, const char *id);
+void bulk_redeliver(struct api *api, struct pl_http_call *call, const char *id);
+void bulk_refetch(struct api *api, struct pl_http_call *call, const char *id);
+/* queues.c */
+void queues_show(struct api *api, struct pl_http_call *call, const char *id);
+void queues_pause_requests(struct api *api, struct pl_http_call *call, const char *id);
+void queues_resume_requests(struct api *api, struct pl_http_call *call, const char *id);
+void queues_pause_responses(struct api *api, struct pl_http_call *call, const char *id);
+void queues_resume_responses(struct api *api, struct pl_http_call *call, const char *id);
 /* tails.c */
 void tails_follow(struct api *api, struct pl_http_call *call, const char *id);
 /* data.c */

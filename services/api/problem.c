@@ -44,3 +44,26 @@ void problem_say(struct pl_http_call *call, int status, const char *detail)
 {
 	problem_answer(call, &(struct problem) { .status = status, .detail = detail });
 }
+
+void problem_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults)
+{
+	struct problem problem = {
+		.status = 422,
+		.detail = "Some of what was sent is wrong; errors names each.",
+		.faults = faults,
+	};
+	if (err == PL_ELIMIT && faults->count == 0)
+		problem = (struct problem) { .status = 413, .detail = "The body is too large." };
+	else if (faults->malformed)
+		problem.status = 400, problem.detail = "The body is not valid JSON.";
+	problem_answer(call, &problem);
+}
+
+void problem_no_redis(struct pl_http_call *call)
+{
+	problem_answer(call, &(struct problem) {
+				     .status = 503,
+				     .detail = "Redis can't be asked now.",
+				     .headers = PROBLEM_RETRY_SOON,
+			     });
+}

@@ -12,6 +12,9 @@
 #include "pipeline/http_server.h"
 #include "pipeline/request.h"
 
+#define PROBLEM_RETRY_SOON  "Retry-After: 1\r\n" /* Redis heals, or not: a second or two */
+#define PROBLEM_RETRY_LATER "Retry-After: 5\r\n" /* a backlog takes its time */
+
 struct problem {
 	int status;
 	const char *detail;
@@ -24,5 +27,9 @@ PL_MUST_CHECK enum pl_err problem_write(const struct problem *problem, struct pl
 void problem_answer(struct pl_http_call *call, const struct problem *problem);
 /* Status and detail alone. */
 void problem_say(struct pl_http_call *call, int status, const char *detail);
+/* A body that pl_request_parse, or what reads like it, has refused. */
+void problem_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults);
+/* 503. */
+void problem_no_redis(struct pl_http_call *call);
 
 #endif

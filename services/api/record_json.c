@@ -127,6 +127,15 @@ static void write_end_error(struct json_writer *w, const struct store_found *fou
 	}
 }
 
+/* A callback that was cut: the queue's word, at the beginning of the event's message. */
+static bool may_have_arrived(const struct pl_record *record)
+{
+	static const char word[] = "mayHaveArrived";
+	const struct pl_event *last = record->last;
+	return last->state == PL_STATE_CANCELLED && last->stage == PL_STAGE_DELIVER &&
+	       strncmp(last->message, word, sizeof(word) - 1) == 0;
+}
+
 enum pl_err record_json(const struct store_found *found, struct pl_buf *out)
 {
 	const struct pl_record *record = found->record;
@@ -136,6 +145,10 @@ enum pl_err record_json(const struct store_found *found, struct pl_buf *out)
 	json_text(&w, "requestId", request->id);
 	json_text(&w, "state", pl_state_name(found->state));
 	json_bool(&w, "paused", record->last->paused);
+	if (found->cancelling)
+		json_bool(&w, "cancelling", true);
+	if (may_have_arrived(record))
+		json_bool(&w, "mayHaveArrived", true);
 	write_url(&w, "provider", request->provider);
 	write_url(&w, "callbackUrl", request->callback_url);
 	json_text(&w, "priority", pl_priority_name(request->priority));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "batch_text.h"
 #include "handlers.h"
 #include "pipeline/clock.h"
 #include "problem.h"
@@ -26,11 +27,28 @@ struct route {
 };
 
 static const struct route routes[] = {
-	{ "POST", "/", requests_accept, PL_REQUEST_BODY_MAX, BY_KEY },
-	{ "POST", "/requests", requests_accept, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "POST", "/", accept_one, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "POST", "/requests", accept_one, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "GET", "/requests", list_show, 0, BY_KEY },
+	{ "POST", "/requests/batch", batch_accept, BATCH_BODY_MAX, BY_KEY },
+	{ "POST", "/requests/cancel", bulk_cancel, 0, BY_KEY },
+	{ "POST", "/requests/redeliver", bulk_redeliver, 0, BY_KEY },
+	{ "POST", "/requests/refetch", bulk_refetch, 0, BY_KEY },
 	{ "GET", "/requests/{id}", requests_show, 0, BY_KEY },
+	{ "DELETE", "/requests/{id}", lifecycle_delete, 0, BY_KEY },
 	{ "GET", "/requests/{id}/logs", requests_log, 0, BY_KEY },
 	{ "GET", "/requests/{id}/data", data_send, 0, BY_LINK },
+	{ "POST", "/requests/{id}/cancel", lifecycle_cancel, 0, BY_KEY },
+	{ "POST", "/requests/{id}/pause", lifecycle_pause, 0, BY_KEY },
+	{ "POST", "/requests/{id}/resume", lifecycle_resume, 0, BY_KEY },
+	{ "POST", "/requests/{id}/redeliver", lifecycle_redeliver, 0, BY_KEY },
+	{ "POST", "/requests/{id}/refetch", lifecycle_refetch, 0, BY_KEY },
+	{ "POST", "/validate", validate_one, PL_REQUEST_BODY_MAX, BY_KEY },
+	{ "GET", "/queues", queues_show, 0, BY_ADMIN },
+	{ "POST", "/queues/requests/pause", queues_pause_requests, 0, BY_ADMIN },
+	{ "POST", "/queues/requests/resume", queues_resume_requests, 0, BY_ADMIN },
+	{ "POST", "/queues/responses/pause", queues_pause_responses, 0, BY_ADMIN },
+	{ "POST", "/queues/responses/resume", queues_resume_responses, 0, BY_ADMIN },
 	{ "GET", "/healthz", health_alive, 0, BY_ANYBODY },
 	{ "GET", "/readyz", health_ready, 0, BY_ANYBODY },
 	{ "GET", "/metrics", metrics_tell, 0, BY_ADMIN },
@@ -68,38 +86,62 @@ static bool method_matches(const struct route *route, const char *method)
 	       (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-/* NULL: no such path, or none with that method; *path_known tells which. */
-static const struct route *find_route(
-	const char *method, const char *path, struct segment *id, bool *path_known)
+/* The rows of a path: those that name it whole or, when there are none, those with an {id}. */
+struct rows {
+	bool with_id;
+	struct segment id; /* text NULL: it has none */
+	size_t count;
+};
+
+static bool is_row(const struct route *route, const char *path, bool with_id, struct segment *id)
 {
-	*path_known = false;
-	for (size_t i = 0; i < ROUTES; i++) {
-		if (!path_matches(routes[i].path, path, id))
-			continue;
-		*path_known = true;
-		if (method_matches(&routes[i], method))
-			return &routes[i];
+	*id = (struct segment) { NULL, 0 };
+	return path_matches(route->path, path, id) && (id->text != NULL) == with_id;
+}
+
+static struct rows find_rows(const char *path)
+{
+	struct rows rows = { .with_id = false };
+	struct segment id;
+	for (int with_id = 0; with_id <= 1 && rows.count == 0; with_id++) {
+		rows.with_id = with_id == 1;
+		for (size_t i = 0; i < ROUTES; i++) {
+			if (!is_row(&routes[i], path, rows.with_id, &id))
+				continue;
+			rows.id = id;
+			rows.count++;
+		}
 	}
+	return rows;
+}
+
+/* NULL: none of the rows has that method. */
+static const struct route *find_route(const char *method, const char *path, const struct rows *rows)
+{
+	struct segment id;
+	for (size_t i = 0; rows->count > 0 && i < ROUTES; i++)
+		if (is_row(&routes[i], path, rows->with_id, &id) &&
+			method_matches(&routes[i], method))
+			return &routes[i];
 	return NULL;
 }
 
 size_t routes_body_limit(void *arg, const char *method, const char *path)
 {
 	(void)arg;
-	struct segment id;
-	bool path_known;
-	const struct route *route = find_route(method, path, &id, &path_known);
+	const struct rows rows = find_rows(path);
+	const struct route *route = find_route(method, path, &rows);
 	return route != NULL && route->json_max > 0 ? route->json_max : PL_REQUEST_BODY_MAX;
 }
 
-static void refuse_method(struct pl_http_call *call, const char *path)
+static void refuse_method(struct pl_http_call *call, const char *path, const struct rows *rows)
 {
 	struct pl_buf allow;
 	pl_buf_init(&allow, ALLOW_SIZE);
 	enum pl_err err = PL_OK;
 	for (size_t i = 0; i < ROUTES; i++) {
 		struct segment id;
-		if (!path_matches(routes[i].path, path, &id))
+		if (!is_row(&routes[i], path, rows->with_id, &id))
 			continue;
 		bool is_get = strcmp(routes[i].method, "GET") == 0;
 		if (err == PL_OK)
@@ -212,12 +254,11 @@ bool routes_admit(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
 	struct visit *visit = pl_http_call_own(call);
-	struct segment id;
-	bool path_known;
+	const char *path = pl_http_call_path(call);
 	if (api->callers.path == NULL)
 		return is_host_ours(api, call);
-	const struct route *route =
-		find_route(pl_http_call_method(call), pl_http_call_path(call), &id, &path_known);
+	const struct rows rows = find_rows(path);
+	const struct route *route = find_route(pl_http_call_method(call), path, &rows);
 	if (route == NULL)
 		return true; /* that there is none is no secret */
 	return identify(api, call, route->access, &visit->caller) && count(api, call, visit);
@@ -229,11 +270,10 @@ void routes_handle(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
 	const char *path = pl_http_call_path(call);
-	struct segment segment = { NULL, 0 };
-	bool path_known;
-	const struct route *route =
-		find_route(pl_http_call_method(call), path, &segment, &path_known);
-	if (!path_known) {
+	const struct rows rows = find_rows(path);
+	const struct segment segment = rows.id;
+	const struct route *route = find_route(pl_http_call_method(call), path, &rows);
+	if (rows.count == 0) {
 		problem_say(call, 404, "There is nothing at this path.");
 		return;
 	}
@@ -242,7 +282,7 @@ void routes_handle(void *arg, struct pl_http_call *call)
 		return;
 	}
 	if (route == NULL) {
-		refuse_method(call, path);
+		refuse_method(call, path, &rows);
 		return;
 	}
 	if (route->json_max > 0 && !is_json(pl_http_call_header(call, "Content-Type"))) {

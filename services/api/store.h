@@ -27,6 +27,7 @@ struct store_found {
 	enum pl_state state; /* with fetching and delivering derived */
 	struct store_waiting waiting;
 	uint64_t data_expires_ms; /* Unix time; 0: not while the request lives */
+	bool cancelling;          /* cancelled, and its worker has not let go yet: lifecycle.c's */
 };
 
 /* *why: a sentence (static). Starts the thread; connecting goes on behind. ready is called on the

@@ -34,12 +34,9 @@ static int stop(void **state)
 	return 0;
 }
 
-static enum pl_err read_text(
-	const char *json, size_t len, bool every_field, struct pl_request **out)
+static enum pl_err read_text(const char *json, size_t len, struct pl_request **out)
 {
-	const struct pl_request_rules rules = {
-		.policy = policy, .now_ms = NOW, .every_field = every_field
-	};
+	const struct pl_request_rules rules = { .policy = policy, .now_ms = NOW };
 	char *exact = malloc(len > 0 ? len : 1); /* no NUL behind it: the sanitizer sees */
 	if (len > 0)
 		memcpy(exact, json, len);
@@ -63,7 +60,7 @@ static char *beside_urls(const char *members)
 static struct pl_request *taken(const char *json)
 {
 	struct pl_request *request = NULL;
-	if (read_text(json, strlen(json), true, &request) != PL_OK)
+	if (read_text(json, strlen(json), &request) != PL_OK)
 		fail_msg("%.200s: %s %s", json, faults.list[0].pointer, faults.list[0].detail);
 	assert_int_equal(faults.count, 0);
 	return request;
@@ -89,7 +86,7 @@ static bool names(const char *pointer, const char *detail)
 static void refused(const char *json, const char *pointer, const char *detail)
 {
 	struct pl_request *request = NULL;
-	if (read_text(json, strlen(json), true, &request) == PL_OK)
+	if (read_text(json, strlen(json), &request) == PL_OK)
 		fail_msg("%.200s was taken", json);
 	assert_null(request);
 	if (!names(pointer, detail))
@@ -329,43 +326,6 @@ static void test_decode_takes_no_garbage(void **state)
 	assert_int_equal(request.priority, PL_PRIORITY_DEFAULT);
 }
 
-static void test_what_is_not_offered_counts_as_unknown(void **state)
-{
-	(void)state;
-	static const char *const table[][2] = {
-		{ "\"failureCallbackUrl\":\"https://c.example/\"", "/failureCallbackUrl" },
-		{ "\"expiresAfter\":\"24h\"", "/expiresAfter" },
-		{ "\"dedupeKey\":\"k\"", "/dedupeKey" },
-		{ "\"dedupeWindow\":\"5m\"", "/dedupeWindow" },
-		{ "\"dedupeMode\":\"drop\"", "/dedupeMode" },
-	};
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct pl_request *request = NULL;
-		char *json = beside_urls(table[i][0]);
-		pl_faults_init(&faults);
-		assert_int_equal(
-			pl_request_parse(json, strlen(json), policy, &request, &faults), PL_EINVAL);
-		assert_int_equal(faults.count, 1);
-		assert_true(names(table[i][1], "is not a known field"));
-		free(json);
-	}
-}
-
-static void test_what_is_offered(void **state)
-{
-	(void)state;
-	struct pl_request *request = NULL;
-	char *json = beside_urls(
-		"\"fetch\":{\"method\":\"POST\",\"headers\":{\"A\":\"b\"},\"body\":\"x\","
-		"\"timeout\":1,\"retries\":1,\"schedule\":[1]},\"callback\":{\"headers\":{\"A\":"
-		"\"b\"},\"timeout\":1,\"retries\":1,\"schedule\":[1]},\"priority\":\"high\","
-		"\"delay\":1,\"labels\":[\"a\"],\"meta\":1");
-	pl_faults_init(&faults);
-	assert_int_equal(pl_request_parse(json, strlen(json), policy, &request, &faults), PL_OK);
-	pl_request_free(request);
-	free(json);
-}
-
 static void test_every_fault_at_once(void **state)
 {
 	(void)state;
@@ -437,7 +397,7 @@ static void test_what_is_no_request_at_all(void **state)
 		assert_int_equal(faults.count, 1);
 	}
 	struct pl_request *request = NULL;
-	assert_int_equal(read_text("{}\0", 3, true, &request), PL_EINVAL);
+	assert_int_equal(read_text("{}\0", 3, &request), PL_EINVAL);
 	assert_true(faults.malformed);
 	static const char *const others[] = { "[]", "1", "\"x\"", "null", "true", "[{}]" };
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -505,9 +465,9 @@ static void test_length(void **state)
 	char *json = malloc(PL_REQUEST_BODY_MAX + 1);
 	memset(json, ' ', PL_REQUEST_BODY_MAX + 1);
 	memcpy(json, "{" URLS "}", sizeof "{" URLS "}" - 1);
-	assert_int_equal(read_text(json, PL_REQUEST_BODY_MAX, true, &request), PL_OK);
+	assert_int_equal(read_text(json, PL_REQUEST_BODY_MAX, &request), PL_OK);
 	pl_request_free(request);
-	assert_int_equal(read_text(json, PL_REQUEST_BODY_MAX + 1, true, &request), PL_ELIMIT);
+	assert_int_equal(read_text(json, PL_REQUEST_BODY_MAX + 1, &request), PL_ELIMIT);
 	assert_true(names("", "longer than 1048576 bytes"));
 	free(json);
 }
@@ -557,9 +517,9 @@ static void test_blocked_is_told_from_faulty(void **state)
 	static const char both[] =
 		"{\"provider\":\"http://10.0.0.1/\",\"callbackUrl\":\"http://[::1]/\",\"x\":1}";
 	struct pl_request *request = NULL;
-	assert_int_equal(read_text(blocked, sizeof blocked - 1, true, &request), PL_EBLOCKED);
+	assert_int_equal(read_text(blocked, sizeof blocked - 1, &request), PL_EBLOCKED);
 	assert_int_equal(faults.count, 2);
-	assert_int_equal(read_text(both, sizeof both - 1, true, &request), PL_EINVAL);
+	assert_int_equal(read_text(both, sizeof both - 1, &request), PL_EINVAL);
 	assert_int_equal(faults.count, 3);
 }
 
@@ -629,7 +589,7 @@ static void test_header_names(void **state)
 				stages[s], bad[i]);
 			char *json = beside_urls(members);
 			struct pl_request *request = NULL;
-			assert_int_equal(read_text(json, strlen(json), true, &request), PL_EINVAL);
+			assert_int_equal(read_text(json, strlen(json), &request), PL_EINVAL);
 			assert_int_equal(faults.count, 1);
 			assert_non_null(strstr(faults.list[0].detail, "is no header name"));
 			free(json);
@@ -850,7 +810,7 @@ static void test_faults_have_a_ceiling(void **state)
 		char *name = repeated("\"", "n", len, "~~~~~~~~~~~~~~~~~~~~\":1");
 		json = beside_urls(name);
 		struct pl_request *request = NULL;
-		assert_int_equal(read_text(json, strlen(json), true, &request), PL_EINVAL);
+		assert_int_equal(read_text(json, strlen(json), &request), PL_EINVAL);
 		assert_int_equal(faults.count, 1);
 		assert_in_range(
 			strlen(faults.list[0].pointer), 100, sizeof faults.list[0].pointer - 1);
@@ -885,8 +845,6 @@ int main(void)
 		cmocka_unit_test(test_defaults_leave_nothing_behind),
 		cmocka_unit_test(test_encode_keeps_to_its_ceiling),
 		cmocka_unit_test(test_decode_takes_no_garbage),
-		cmocka_unit_test(test_what_is_not_offered_counts_as_unknown),
-		cmocka_unit_test(test_what_is_offered),
 		cmocka_unit_test(test_every_fault_at_once),
 		cmocka_unit_test(test_what_is_required),
 		cmocka_unit_test(test_what_is_no_request_at_all),

@@ -42,6 +42,10 @@ static struct { /* set before a call, read after it: the answer lies between */
 	char provider[256];
 	struct pl_data data;
 	unsigned chunks_there;
+	enum pl_alter verb;
+	struct store_altered altered;
+	bool held[PL_STAGES];
+	char index[64];
 	unsigned looks, looks_until_end; /* of a tail; the state is final at the last of them */
 	unsigned gone_at;                /* the look that finds nothing; 0: none */
 	bool has_news;
@@ -95,9 +99,60 @@ void store_push(struct store *store, const struct store_pushing *pushing)
 	memcpy(world.id, request->id, sizeof(world.id));
 	(void)snprintf(world.provider, sizeof(world.provider), "%s", request->provider);
 	*out = (struct store_pushed) { .word = PL_PUSHED };
+	memcpy(out->id, request->id, sizeof(out->id));
 	(void)snprintf(out->why, sizeof(out->why), "%s", world.why);
 	out->err = world.err;
 	pthread_mutex_unlock(&turn);
+}
+
+void store_push_all(struct store *store, const struct store_pushing *pushing, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		store_push(store, &pushing[i]);
+}
+
+/* What was asked is noted; the answer is the world's. */
+void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
+	const char *owner, struct store_altered *out)
+{
+	(void)store, (void)owner;
+	pthread_mutex_lock(&turn);
+	world.verb = verb;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(world.id, ids[i], sizeof(world.id));
+		out[i] = world.altered;
+		out[i].err = world.err;
+	}
+	pthread_mutex_unlock(&turn);
+}
+
+void store_alter(struct store *store, enum pl_alter verb, const char *id, const char *owner,
+	struct store_altered *out)
+{
+	store_alter_all(store, verb, &id, 1, owner, out);
+}
+
+enum pl_err store_hold(struct store *store, enum pl_stage stage, bool hold)
+{
+	(void)store;
+	pthread_mutex_lock(&turn);
+	world.held[stage] = hold;
+	enum pl_err err = world.err;
+	pthread_mutex_unlock(&turn);
+	return err;
+}
+
+enum pl_err store_list(struct store *store, const char *index, const struct pl_list_place *place,
+	struct store_listed *out)
+{
+	(void)store, (void)place;
+	pthread_mutex_lock(&turn);
+	enum pl_err err = world.err;
+	(void)snprintf(world.index, sizeof(world.index), "%s", index);
+	pthread_mutex_unlock(&turn);
+	out->count = 0;
+	out->next = (struct pl_list_place) { .minute = -1, .position = -1 };
+	return err;
 }
 
 enum pl_err store_find(struct store *store, const char *id, struct store_found *out)
@@ -479,9 +534,12 @@ static void test_other_methods(void **state)
 		const char *method, *path, *allow;
 	} calls[] = {
 		{ "GET", "/", "\r\nAllow: POST" },
-		{ "PUT", "/requests", "\r\nAllow: POST" },
+		{ "PUT", "/requests", "\r\nAllow: POST, GET, HEAD" },
 		{ "POST", "/healthz", "\r\nAllow: GET, HEAD" },
-		{ "DELETE", "/requests/" ID, "\r\nAllow: GET, HEAD" },
+		{ "PUT", "/requests/" ID, "\r\nAllow: GET, HEAD, DELETE" },
+		{ "GET", "/requests/batch", "\r\nAllow: POST" },
+		{ "DELETE", "/requests/cancel", "\r\nAllow: POST" },
+		{ "GET", "/requests/" ID "/cancel", "\r\nAllow: POST" },
 		{ "OPTIONS", "/requests/" ID "/data", "\r\nAllow: GET, HEAD" },
 	};
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -490,6 +548,116 @@ static void test_other_methods(void **state)
 		assert_problem("method");
 		assert_false(head_has("Access-Control"));
 	}
+}
+
+/* ---- what people do to requests ---- */
+
+static const struct {
+	const char *method, *path;
+	enum pl_alter verb;
+} changes[] = {
+	{ "POST", "/requests/" ID "/cancel", PL_ALTER_CANCEL },
+	{ "POST", "/requests/" ID "/pause", PL_ALTER_PAUSE },
+	{ "POST", "/requests/" ID "/resume", PL_ALTER_RESUME },
+	{ "POST", "/requests/" ID "/redeliver", PL_ALTER_REDELIVER },
+	{ "POST", "/requests/" ID "/refetch", PL_ALTER_REFETCH },
+	{ "DELETE", "/requests/" ID, PL_ALTER_DELETE },
+};
+#define CHANGES (sizeof(changes) / sizeof(changes[0]))
+
+static int change(size_t i, enum pl_altered answered, bool still_held)
+{
+	world.altered = (struct store_altered) { .answer = answered, .still_held = still_held };
+	int status = call(changes[i].method, changes[i].path, "", "");
+	assert_int_equal(world.verb, changes[i].verb);
+	assert_string_equal(world.id, ID);
+	return status;
+}
+
+static void test_changes_answer_the_record(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CHANGES; i++) {
+		bool deletes = changes[i].verb == PL_ALTER_DELETE;
+		assert_int_equal(change(i, PL_ALTERED, false), deletes ? 204 : 200);
+		assert_int_equal(change(i, PL_ALTERED_SAME, false), deletes ? 204 : 200);
+		assert_int_equal(change(i, PL_ALTERED_HELD, false), deletes ? 204 : 200);
+		if (!deletes)
+			assert_non_null(strstr(answer.body, "\"requestId\":\"" ID "\""));
+		assert_null(strstr(answer.body, "cancelling"));
+	}
+}
+
+static void test_changes_that_a_worker_has_not_heard(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CHANGES; i++) {
+		assert_int_equal(change(i, PL_ALTERED_HELD, true), 202);
+		bool cancels =
+			changes[i].verb == PL_ALTER_CANCEL || changes[i].verb == PL_ALTER_DELETE;
+		assert_int_equal(strstr(answer.body, "\"cancelling\":true") != NULL, cancels);
+	}
+}
+
+static void test_changes_that_are_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CHANGES; i++) {
+		assert_int_equal(change(i, PL_ALTERED_NOT, false), 409);
+		assert_problem("The request is fetched: ");
+		assert_int_equal(change(i, PL_ALTERED_GONE, false), 409);
+		assert_int_equal(change(i, PL_ALTERED_FULL, false), 503);
+		assert_true(head_has("\r\nRetry-After: "));
+		world.err = PL_ENOTFOUND;
+		assert_int_equal(change(i, PL_ALTERED, false), 404);
+		world.err = PL_EUNKNOWN;
+		assert_int_equal(change(i, PL_ALTERED, false), 503);
+		world.err = PL_OK;
+	}
+}
+
+static void test_queues_are_held(void **state)
+{
+	(void)state;
+	assert_int_equal(call("POST", "/queues/requests/pause", "", ""), 200);
+	assert_true(world.held[PL_STAGE_FETCH] && !world.held[PL_STAGE_DELIVER]);
+	assert_int_equal(call("POST", "/queues/responses/pause", "", ""), 200);
+	assert_int_equal(call("POST", "/queues/requests/resume", "", ""), 200);
+	assert_true(!world.held[PL_STAGE_FETCH] && world.held[PL_STAGE_DELIVER]);
+	assert_int_equal(call("POST", "/queues/others/pause", "", ""), 404);
+}
+
+static void test_a_listing_asks_the_index_that_fits(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/requests"), 200);
+	assert_string_equal(answer.body, "{\"requests\":[]}");
+	assert_string_equal(world.index, "i");
+	assert_int_equal(get("/requests?state=failed"), 200);
+	assert_string_equal(world.index, "x");
+	assert_int_equal(get("/requests?state=failed&label=a%20b"), 200);
+	assert_string_equal(world.index, "n:a b");
+	assert_int_equal(call("POST", "/requests/cancel?label=a", "", ""), 200);
+	assert_string_equal(answer.body, "{\"matched\":0,\"changed\":0,\"refused\":0}");
+	assert_string_equal(world.index, "n:a");
+}
+
+static void test_a_faulty_query_is_refused_by_name(void **state)
+{
+	(void)state;
+	assert_int_equal(get("/requests?state=lost&host=&label=&since=today&until=&limit=0&cursor="
+			     "x&lable=a&state=queued"),
+		422);
+	static const char *const names[] = { "state", "host", "label", "since", "until", "limit",
+		"cursor" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char pointer[64];
+		snprintf(pointer, sizeof(pointer), "{\"pointer\":\"%s\",", names[i]);
+		assert_problem(pointer);
+	}
+	assert_problem("\\\"lable\\\" is not known");
+	assert_problem("is given twice");
+	assert_int_equal(call("POST", "/requests/cancel?limit=1001", "", ""), 422);
 }
 
 static void test_foreign_host(void **state)
@@ -801,6 +969,12 @@ int main(void)
 		cmocka_unit_test_setup(test_store_that_refuses, begin),
 		cmocka_unit_test_setup(test_unknown_places, begin),
 		cmocka_unit_test_setup(test_other_methods, begin),
+		cmocka_unit_test_setup(test_changes_answer_the_record, begin),
+		cmocka_unit_test_setup(test_changes_that_a_worker_has_not_heard, begin),
+		cmocka_unit_test_setup(test_changes_that_are_refused, begin),
+		cmocka_unit_test_setup(test_queues_are_held, begin),
+		cmocka_unit_test_setup(test_a_listing_asks_the_index_that_fits, begin),
+		cmocka_unit_test_setup(test_a_faulty_query_is_refused_by_name, begin),
 		cmocka_unit_test_setup(test_foreign_host, begin),
 		cmocka_unit_test_setup(test_record, begin),
 		cmocka_unit_test_setup(test_record_that_is_not_to_be_had, begin),
