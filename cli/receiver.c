@@ -13,6 +13,7 @@
 #include "command.h"
 #include "pipeline/clock.h"
 #include "pipeline/http_server.h"
+#include "pipeline/json.h"
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
 
@@ -42,34 +43,50 @@ struct receiver {
 
 /* ---- what is told of an arrival ---- */
 
-/* jansson takes UTF-8 alone; of anything else the ASCII is shown. */
-static json_t *text_new(const char *text, size_t len)
+static bool is_text(const char *bytes, size_t len)
 {
-	json_t *string = json_stringn(text, len);
+	struct pl_utf8_check check;
 
-	if (string != NULL)
-		return string;
-	char *ascii = pl_strndup(text, len);
+	pl_utf8_check_init(&check);
+	pl_utf8_check_feed(&check, bytes, len);
+	return pl_utf8_check_finish(&check);
+}
+
+/* Text as it is if it is UTF-8, else its ASCII, the rest as question marks. free() it. */
+static char *shown_new(const char *text, size_t len)
+{
+	char *shown = pl_strndup(text, len);
+
+	if (is_text(text, len))
+		return shown;
 	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)ascii[i] >= 0x80)
-			ascii[i] = '?';
-	string = json_stringn(ascii, len);
-	free(ascii);
-	return string;
+		if (shown[i] == '\0' || (unsigned char)shown[i] >= 0x80)
+			shown[i] = '?';
+	return shown;
 }
 
 static void add_text(json_t *object, const char *name, const char *text)
 {
-	json_object_set_new(object, name, text_new(text, strlen(text)));
+	char *shown = shown_new(text, strlen(text));
+
+	json_object_set_new(object, name, json_string(shown));
+	free(shown);
+}
+
+static void text_print(const char *text)
+{
+	char *shown = shown_new(text, strlen(text));
+
+	ask_print(stdout, shown);
+	free(shown);
 }
 
 static void add_body(json_t *arrival, const char *body, size_t len)
 {
-	json_t *text = json_stringn(body, len);
 	struct pl_buf encoded;
 
-	if (text != NULL) {
-		json_object_set_new(arrival, "body", text);
+	if (is_text(body, len)) {
+		json_object_set_new(arrival, "body", json_stringn(body, len));
 		return;
 	}
 	pl_buf_init(&encoded, 2 * RECEIVER_BODY_MAX);
@@ -116,11 +133,14 @@ static bool is_telling(const char *name)
 
 static void body_print(const char *body, size_t len)
 {
-	char *shown = pl_strndup(body, len < SHOWN_MAX ? len : SHOWN_MAX);
+	char *shown = shown_new(body, len);
+	size_t end = SHOWN_MAX;
 
-	for (size_t i = 0; i < len && i < SHOWN_MAX; i++)
-		if (shown[i] == '\0')
-			shown[i] = '?';
+	if (len > SHOWN_MAX) {
+		while (((unsigned char)shown[end] & 0xc0) == 0x80)
+			end--; /* no character in halves */
+		shown[end] = '\0';
+	}
 	fputs("  ", stdout);
 	ask_print(stdout, shown);
 	if (len > SHOWN_MAX)
@@ -136,17 +156,17 @@ static void arrival_print(const struct pl_http_call *call, const char *time, int
 	const char *body = pl_http_call_body(call, &len);
 
 	printf("%-24s %s ", time, pl_http_call_method(call));
-	ask_print(stdout, pl_http_call_path(call));
+	text_print(pl_http_call_path(call));
 	if (*pl_http_call_query(call) != '\0') {
 		putchar('?');
-		ask_print(stdout, pl_http_call_query(call));
+		text_print(pl_http_call_query(call));
 	}
-	printf(", answered %d\n", status);
+	printf(", answer %d\n", status);
 	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++) {
 		if (!is_telling(name))
 			continue;
 		printf("  %s: ", name); /* a token: the server has refused any other */
-		ask_print(stdout, value);
+		text_print(value);
 		putchar('\n');
 	}
 	if (len > 0)
