@@ -31,10 +31,11 @@ local function cancel(name, message)
 	else
 		take_out(q, id, state)
 	end
-	forget_bytes(id, state)
-	finish(id, head[6])
-	if q == 'f' then leader_leaves(id) end
+	local data = data_of(call('GET', record_key(id)))
+	if q == 'd' and data then count('bytes', -data.bytes) end
 	append_event(id, last, now, { state = 'c' }, who, name, stage, 'cancelled', message)
+	finish(id, head[6], size_of(id, data))
+	if q == 'f' then leader_leaves(id) end
 	return worker and 'HELD' or 'OK'
 end
 
@@ -96,7 +97,7 @@ function verbs.redeliver()
 end
 
 function verbs.delete()
-	local word = 'OK'
+	local word = is_told(id) and 'HELD' or 'OK'
 	local data = data_of(call('GET', record_key(id)))
 	if q then word = cancel('cancelled', 'deleted') end
 	if letter == 'x' then count('dead', -1) end

@@ -342,17 +342,20 @@ end
 -- What a finished request costs beyond its text and chunks: key, index, list.
 local RECORD_OVERHEAD = 200
 
+local function size_of(id, data)
+	return call('STRLEN', record_key(id)) + RECORD_OVERHEAD + (data and data.chunks > 0 and data.bytes or 0)
+end
+
 -- A final request that goes on: what it used is no longer counted as kept.
 local function revive(id, data)
-	local size = call('STRLEN', record_key(id)) + RECORD_OVERHEAD
-	count('kept', -(size + (data and data.chunks > 0 and data.bytes or 0)))
+	count('kept', -size_of(id, data))
 	count('live', 1)
 end
 
 -- The end of a request, final in whatever state: what was held for it starts. size: what it uses.
 local function finish(id, owner, size)
 	count('live', -1)
-	count('kept', size or call('STRLEN', record_key(id)) + RECORD_OVERHEAD)
+	count('kept', size or size_of(id))
 	if owner and owner ~= '' then count('live:' .. owner, -1) end
 	call('RPUSH', T .. 'finished', id)
 	if not any('after') then return end
@@ -480,13 +483,6 @@ local function erase(id, data)
 			if value and split(value)[1] == id then call('DEL', name) end
 		end
 	end
-end
-
--- Undelivered bytes that leave with a request in this state.
-local function forget_bytes(id, state)
-	if string.sub(state, 1, 1) ~= 'f' then return end
-	local data = data_of(call('GET', record_key(id)))
-	if data then count('bytes', -data.bytes) end
 end
 
 -- What a host may still take. Fields of a host: n in flight, s slots earned, g last success,

@@ -81,39 +81,44 @@ local function hold_latest(i, name, current)
 	wait_for(i, name, current)
 end
 
-local function keyed(i)
+-- Is there, or will there be, what others could join for?
+local function is_shareable(id, last)
+	if queue_of(last[3]) == 'f' then return not is_paused(last[3]) end
+	return queue_of(last[3]) == 'd' or (string.sub(last[3], 1, 1) == 'd' and fetched_of(id) ~= nil)
+end
+
+-- refused: what is answered when it would have to be stored.
+local function keyed(i, refused)
 	local kind, key, hash, window = unpack(split(ARGV[i + 7]))
 	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 6] .. ':' .. key
-	local value = call('GET', name)
-	if not value then return lead(i, name, hash, window) end
-	local earlier, was = unpack(split(value))
-	local last = last_line(earlier)
+	local earlier, was = unpack(split(call('GET', name) or ''))
 	if earlier == ARGV[i] then return 1 end
-	if not last then return lead(i, name, hash, window) end -- deleted meanwhile
-	if was ~= hash then return 3 end
-	local final = not queue_of(last[3])
-	if kind == 'i' or kind == 'd' then return earlier end
-	if kind == 'j' then
-		local failed = string.sub(last[3], 1, 1) == 'x' or string.sub(last[3], 1, 1) == 'c'
-		if failed then return lead(i, name, hash, window) end
-		join(i, name, earlier, last)
-	elseif final then
-		return lead(i, name, hash, window)
-	else
+	local last = last_line(earlier) -- nil: none, or deleted meanwhile
+	if last and was ~= hash then return 3 end
+	if last and (kind == 'i' or kind == 'd') then return earlier end
+	if refused then return refused end
+	if last and kind == 'l' and queue_of(last[3]) then
 		hold_latest(i, name, earlier)
+	elseif last and kind == 'j' and is_shareable(earlier, last) then
+		join(i, name, earlier, last)
+	else
+		return lead(i, name, hash, window)
 	end
 	return 1
 end
 
 for i = FIRST, #ARGV, STEP do
 	local owner = ARGV[i + 6]
-	local answer = 1
+	local answer, refused = 1, nil
 	if live >= queue_max then
-		answer = call('EXISTS', record_key(ARGV[i]))
+		refused = 0
 	elseif owner ~= '' and owned(owner)[1] + owned(owner)[2] >= share and live > owned(owner)[1] + owned(owner)[2] then
-		answer = call('EXISTS', record_key(ARGV[i])) == 1 and 1 or 2
-	elseif ARGV[i + 7] ~= '' then
-		answer = keyed(i)
+		refused = 2
+	end
+	if ARGV[i + 7] ~= '' then
+		answer = keyed(i, refused)
+	elseif refused then
+		answer = call('EXISTS', record_key(ARGV[i])) == 1 and 1 or refused
 	else
 		start(i)
 	end

@@ -77,10 +77,21 @@ static uint64_t scaled(const struct pl_worker *worker, uint64_t ms)
 	return (ms + worker->time_scale - 1) / worker->time_scale;
 }
 
+/* A round that people began anew, of a request that had ended, has its whole time again. */
+static uint64_t round_began_ms(const struct pl_record *record)
+{
+	for (size_t i = record->events_count; i-- > 1;) {
+		const struct pl_event *event = &record->events[i];
+		if (pl_state_is_final(event[-1].state) && !pl_state_is_final(event->state))
+			return event->time_ms;
+	}
+	return record->created_ms;
+}
+
 static uint64_t expires_ms(const struct pl_job *job)
 {
 	uint64_t after = job->record->request.expires_after_ms;
-	return after > 0 ? job->record->created_ms + scaled(job->worker, after) : 0;
+	return after > 0 ? round_began_ms(job->record) + scaled(job->worker, after) : 0;
 }
 
 static uint64_t retry_delay_ms(const struct pl_job *job, const struct pl_verdict *verdict)

@@ -89,6 +89,20 @@ static void refuse_change(
 	store_found_fini(&found);
 }
 
+static void refuse_dataless(struct api *api, struct pl_http_call *call, const char *id)
+{
+	struct store_found found;
+	if (!requests_find(api, call, id, &found))
+		return;
+	bool fetched = false;
+	for (size_t i = 0; i < found.record->events_count; i++)
+		fetched |= found.record->events[i].state == PL_STATE_FETCHED;
+	problem_say(call, 409,
+		fetched ? "data_expired: the data of this request is gone; it can be fetched again."
+			: "There is no data to deliver: nothing was fetched.");
+	store_found_fini(&found);
+}
+
 static void refuse_full(struct pl_http_call *call, const char *detail)
 {
 	problem_answer(call, &(struct problem) {
@@ -125,8 +139,7 @@ static void change(struct api *api, struct pl_http_call *call, const char *id, e
 		refuse_change(api, call, id, verb);
 		return;
 	case PL_ALTERED_GONE:
-		problem_say(call, 409,
-			"data_expired: the data of this request is gone; it can be fetched again.");
+		refuse_dataless(api, call, id);
 		return;
 	case PL_ALTERED_FULL:
 		refuse_full(call, "The backlog is full.");
