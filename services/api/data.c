@@ -34,10 +34,11 @@ static bool is_given(struct pl_http_call *call, const char *name, struct pl_buf 
 bool data_has_signature(struct pl_http_call *call)
 {
 	struct pl_buf expires, signature;
-	bool has = is_given(call, "expires", &expires) | is_given(call, "signature", &signature);
+	bool has_expires = is_given(call, "expires", &expires);
+	bool has_signature = is_given(call, "signature", &signature);
 	pl_buf_fini(&expires);
 	pl_buf_fini(&signature);
-	return has;
+	return has_expires || has_signature;
 }
 
 static const char *text_of(const struct pl_buf *buf)
