@@ -125,6 +125,39 @@ def test_what_was_trimmed_is_a_gap(launch, follow, provider, receiver):
     assert follow(pipeline, request, last=70).next().id == 71, "a gap is told once"
 
 
+def test_a_story_of_many_events_has_a_gap_for_who_comes_late(launch, follow, provider, receiver):
+    pipeline = launch(consumers=0)
+    request = pipeline.post(provider.url(), receiver.url())
+    early = follow(pipeline, request)
+    for _ in range(130):
+        for verb in ("pause", "resume"):
+            assert pipeline.call("POST", f"/requests/{request}/{verb}").status == 200
+    assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
+    kept, late = whole(pipeline, request), follow(pipeline, request).rest()
+    last = kept[-2].id
+    assert [one.id for one in early.rest()] == [*range(1, last + 1), None], "who was there all the time has it all"
+    gaps = [one.data for one in late if one.name == "gap"]
+    assert [one for one in late if one.name != "gap"] == kept and len(gaps) == 1
+    told = {one.id for one in kept} | {*range(gaps[0]["from"], gaps[0]["to"] + 1)}
+    assert last > 260 and told == {*range(1, last + 1), None}
+
+
+@pytest.mark.parametrize("verb, ends", [("cancel", [{"state": "cancelled"}]), ("delete", [])])
+def test_what_people_do_is_told(pipeline, follow, provider, receiver, verb, ends):
+    gate = Gate()
+    provider.answers(Answer(hold=gate))
+    request = pipeline.post(provider.url(), receiver.url())
+    tail = follow(pipeline, request)
+    provider.holds(1)
+    if verb == "cancel":
+        assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
+    else:
+        assert pipeline.call("DELETE", f"/requests/{request}").status == 204
+    told = tail.rest()
+    assert [one.data for one in told if one.name == "end"] == ends
+    assert follow(pipeline, request).head[0] == (200 if ends else 404)
+
+
 def test_a_request_that_is_gone_ends_its_tail(launch, follow, provider, receiver):
     pipeline = launch(consumers=0)
     request = pipeline.post(provider.url(), receiver.url())
