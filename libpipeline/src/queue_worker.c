@@ -345,12 +345,12 @@ void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *na
 	pl_redis_call(queue->listener, argc, argv, len, (PL_LISTEN_S + 1) * 1000, on_listen, call);
 }
 
-void pl_queue_wake(struct pl_queue *queue, const char *name)
+void pl_queue_wake(struct pl_queue *queue, const char *name, pl_done_cb cb, void *arg)
 {
 	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE];
 	snprintf(control, sizeof control, TAG "ctl:%s", name);
-	pl_redis_call(queue->commands, 3, (const char *const[]) { "RPUSH", control, "wake" },
-		(const size_t[]) { 5, strlen(control), 4 }, 0, NULL, NULL);
+	pl_redis_call(queue->commands, 3, (const char *const[]) { "RPUSH", control, "wake" }, NULL,
+		0, on_done, done_call(cb, arg));
 }
 
 void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,

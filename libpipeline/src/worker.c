@@ -246,6 +246,16 @@ static void on_message(void *arg, enum pl_err err, const char *message)
 		worker_listen(worker);
 }
 
+static void on_woken(void *arg, enum pl_err err, const char *why)
+{
+	struct pl_worker *worker = arg;
+	(void)why; /* what else Redis refuses is told */
+	if (err == PL_OK || worker->phase != WORKER_SERVING)
+		return;
+	worker->listen_bell = false; /* the call under way still waits for the control list only */
+	worker_refused(worker);
+}
+
 /* The control list always; the bell only when a reserve has found nothing more and there is room.
  */
 void worker_listen(struct pl_worker *worker)
@@ -257,7 +267,7 @@ void worker_listen(struct pl_worker *worker)
 	if (worker->listen_underway) {
 		if (bell && !worker->listen_bell) {
 			worker->listen_bell = true; /* asked for once; the wake ends this call */
-			pl_queue_wake(worker->queue, worker->name);
+			pl_queue_wake(worker->queue, worker->name, on_woken, worker);
 		}
 		return;
 	}

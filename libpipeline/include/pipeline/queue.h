@@ -296,7 +296,7 @@ typedef void (*pl_listen_cb)(void *arg, enum pl_err err, const char *message);
 void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
 	pl_listen_cb cb, void *arg);
 /* Ends the worker's own listen early, with "wake". */
-void pl_queue_wake(struct pl_queue *queue, const char *name);
+void pl_queue_wake(struct pl_queue *queue, const char *name, pl_done_cb cb, void *arg);
 /* Goes: the name is forgotten if it holds nothing, and the bell is passed on. */
 void pl_queue_leave(
 	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);
