@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/file.h"
 #include "pipeline/uuid.h"
 
 /* --name VALUE or --name=VALUE; *at is left on the last word used. */
@@ -37,17 +38,6 @@ static bool take_flag(int argc, char **argv, int *at, const struct argument_flag
 	return false;
 }
 
-static void api_default(struct arguments *out)
-{
-	if (out->api == NULL)
-		out->api = getenv("FETCHBACK_API");
-	if (out->api == NULL || out->api[0] == '\0')
-		out->api = ARGUMENTS_API;
-	out->api_len = strlen(out->api);
-	while (out->api_len > 0 && out->api[out->api_len - 1] == '/')
-		out->api_len--;
-}
-
 static bool wrong(const char *command, const char *what, const char *word)
 {
 	fprintf(stderr, "fetchback %s: %s%s; see fetchback %s --help\n", command, what, word,
@@ -55,10 +45,74 @@ static bool wrong(const char *command, const char *what, const char *word)
 	return false;
 }
 
+/* What a header can carry: anything else is a mistake, such as a file of something else. */
+static bool key_take(const char *command, const char *text, size_t len, struct arguments *out)
+{
+	if (len == 0 || len > ARGUMENTS_KEY_MAX)
+		return wrong(command, "an API key has 1 to 512 characters", "");
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f)
+			return wrong(command, "an API key is printable ASCII without spaces", "");
+	memcpy(out->key, text, len);
+	out->key[len] = '\0';
+	return true;
+}
+
+static bool key_read(const char *command, const char *path, struct arguments *out)
+{
+	struct pl_buf text;
+	bool is_taken;
+
+	pl_buf_init(&text, ARGUMENTS_KEY_MAX + 2); /* with the end of its line */
+	if (pl_file_read(path, &text) != PL_OK)
+		is_taken = wrong(command, "no API key can be read from ", path);
+	else
+		is_taken = key_take(
+			command, text.data, text.len > 0 ? strcspn(text.data, "\r\n") : 0, out);
+	pl_buf_fini(&text);
+	return is_taken;
+}
+
+const char *arguments_environment(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+/* A flag wins over the environment. */
+static bool key_default(
+	const char *command, const char *key, const char *key_file, struct arguments *out)
+{
+	if (key == NULL && key_file == NULL) {
+		key = arguments_environment("FETCHBACK_API_KEY");
+		key_file = arguments_environment("FETCHBACK_API_KEY_FILE");
+	}
+	if (key != NULL)
+		return key_take(command, key, strlen(key), out);
+	return key_file == NULL || key_read(command, key_file, out);
+}
+
+static void api_default(struct arguments *out)
+{
+	if (out->api == NULL)
+		out->api = arguments_environment("FETCHBACK_API");
+	if (out->api == NULL || out->api[0] == '\0')
+		out->api = ARGUMENTS_API;
+	out->api_len = strlen(out->api);
+	while (out->api_len > 0 && out->api[out->api_len - 1] == '/')
+		out->api_len--;
+}
+
 bool arguments_read(int argc, char **argv, const struct argument_flag *flags, size_t words_min,
 	size_t words_max, struct arguments *out)
 {
 	bool only_words = false; /* after -- */
+	const char *key = NULL, *key_file = NULL;
+	const struct argument_flag common[] = { { .name = "--api", .value = &out->api },
+		{ .name = "--api-key", .value = &key },
+		{ .name = "--api-key-file", .value = &key_file },
+		{ .name = "--json", .is_given = &out->json }, { .name = NULL } };
 
 	*out = (struct arguments) { .api = NULL };
 	for (int at = 1; at < argc; at++) {
@@ -68,9 +122,7 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 			out->words[out->words_count++] = argv[at];
 		} else if (strcmp(argv[at], "--") == 0) {
 			only_words = true;
-		} else if (strcmp(argv[at], "--json") == 0) {
-			out->json = true;
-		} else if (!take_value(argc, argv, &at, "--api", &out->api) &&
+		} else if (!take_flag(argc, argv, &at, common) &&
 			   !take_flag(argc, argv, &at, flags)) {
 			return wrong(argv[0], "no such flag, or no value for ", argv[at]);
 		}
@@ -78,7 +130,7 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 	if (out->words_count < words_min)
 		return wrong(argv[0], "something is missing", "");
 	api_default(out);
-	return true;
+	return key_default(argv[0], key, key_file, out);
 }
 
 bool arguments_read_id(

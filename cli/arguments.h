@@ -1,5 +1,6 @@
 /*
- * arguments: the command line of a subcommand that talks to an api: WORD... [--api URL] [--json].
+ * arguments: the command line of a subcommand that talks to an api: WORD... [--api URL]
+ * [--api-key KEY] [--json].
  */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
@@ -8,10 +9,15 @@
 #include <stddef.h>
 
 #define ARGUMENTS_WORDS_MAX 2
+#define ARGUMENTS_KEY_MAX   512
 #define ARGUMENTS_API       "http://127.0.0.1:3001"
 /* The end of every such command's help. */
 #define ARGUMENTS_HELP                                                                             \
 	"  --api URL   the api's address (else FETCHBACK_API, else " ARGUMENTS_API ")\n"           \
+	"  --api-key-file FILE, --api-key KEY\n"                                                   \
+	"              a key of its API_KEYS (else FETCHBACK_API_KEY, else "                       \
+	"FETCHBACK_API_KEY_FILE;\n"                                                                \
+	"              others can see a flag in the list of processes)\n"                          \
 	"  --json      what the api said, as it said it\n\n"                                       \
 	"Exit code: 0 done, 1 the api refused or does not know it, 2 this command line makes no\n" \
 	"sense, 69 no api answered.\n"
@@ -27,6 +33,7 @@ struct argument_flag {
 struct arguments {
 	const char *api; /* without a slash at the end; borrowed from argv or the environment */
 	size_t api_len;
+	char key[ARGUMENTS_KEY_MAX + 1]; /* "": none */
 	bool json;
 	const char *words[ARGUMENTS_WORDS_MAX];
 	size_t words_count;
@@ -38,5 +45,7 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 /* The same for one word that is a request's id. */
 bool arguments_read_id(
 	int argc, char **argv, const struct argument_flag *flags, struct arguments *out);
+/* NULL: not set, or empty. */
+const char *arguments_environment(const char *name);
 
 #endif

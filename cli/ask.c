@@ -76,7 +76,7 @@ void ask_silence(const struct arguments *arguments, CURLcode failed)
 
 /* curl_easy_setopt fails only for want of memory or for an option that this curl was built
  * without; then the transfer fails too, and says so. */
-static CURL *handle_new(const char *url)
+static CURL *handle_new(const char *url, const char *key)
 {
 	CURL *curl = curl_easy_init();
 
@@ -89,6 +89,10 @@ static CURL *handle_new(const char *url)
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the api is ours, usually on this machine */
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)ASK_CONNECT_S);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "fetchback/" FETCHBACK_VERSION);
+	if (key[0] != '\0') {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+		curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, key);
+	}
 	return curl;
 }
 
@@ -102,7 +106,7 @@ int ask_open(const struct arguments *arguments, const char *path, CURL **out)
 		fputs("fetchback: the api's address is too long\n", stderr);
 		code = COMMAND_USAGE;
 	} else {
-		*out = handle_new(url.data);
+		*out = handle_new(url.data, arguments->key);
 		if (*out == NULL)
 			code = COMMAND_UNREACHABLE;
 	}

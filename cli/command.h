@@ -25,5 +25,6 @@ extern const struct command command_status;
 extern const struct command command_logs;
 extern const struct command command_health;
 extern const struct command command_listen;
+extern const struct command command_verify;
 
 #endif

@@ -13,6 +13,7 @@ static const struct command *const commands[] = {
 	&command_status,
 	&command_logs,
 	&command_listen,
+	&command_verify,
 	&command_health,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

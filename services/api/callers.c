@@ -1,6 +1,5 @@
 #include "callers.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +8,11 @@
 
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
+#include "rate.h"
 
-#define SECOND_US 1000000
-
-/* A bucket holds a second's worth of calls and fills as time goes by. In millionths of a call, so
- * that the rate times microseconds is what comes in, and nothing is lost to rounding. */
-struct callers_bucket {
+struct callers_count {
 	char name[PL_KEY_NAME_MAX + 1];
-	uint64_t left;
-	uint64_t filled_us; /* when left was true */
+	struct rate rate;
 	UT_hash_handle hh;
 };
 
@@ -41,7 +36,7 @@ enum pl_err callers_init(
 	*callers = (struct callers) { .path = pl_settings_text(settings, "API_KEYS") };
 	if (callers->path == NULL)
 		return PL_OK;
-	callers->rate = pl_settings_number(settings, "API_RATE");
+	callers->rate = (unsigned)pl_settings_number(settings, "API_RATE");
 	int failed = uv_rwlock_init(&callers->lock) != 0 || uv_mutex_init(&callers->rate_lock) != 0;
 	PL_ASSERT(!failed);
 	return pl_keys_read(callers->path, &callers->keys, why);
@@ -49,11 +44,11 @@ enum pl_err callers_init(
 
 static void forget_rates(struct callers *callers)
 {
-	struct callers_bucket *bucket, *next;
-	HASH_ITER(hh, callers->buckets, bucket, next)
+	struct callers_count *count, *next;
+	HASH_ITER(hh, callers->counts, count, next)
 	{
-		HASH_DEL(callers->buckets, bucket);
-		free(bucket);
+		HASH_DEL(callers->counts, count);
+		free(count);
 	}
 }
 
@@ -116,28 +111,16 @@ bool callers_identify(struct callers *callers, const char *authorization, struct
 
 /* ---- rates ---- */
 
-static struct callers_bucket *bucket_of(struct callers *callers, const char *name, uint64_t now_us)
+static struct rate *rate_of(struct callers *callers, const char *name)
 {
-	struct callers_bucket *bucket;
-	HASH_FIND_STR(callers->buckets, name, bucket);
-	if (bucket != NULL)
-		return bucket;
-	bucket = pl_calloc(1, sizeof(*bucket));
-	snprintf(bucket->name, sizeof(bucket->name), "%s", name);
-	bucket->left = callers->rate * SECOND_US;
-	bucket->filled_us = now_us;
-	HASH_ADD_STR(callers->buckets, name, bucket);
-	return bucket;
-}
-
-static void fill(struct callers_bucket *bucket, uint64_t rate, uint64_t now_us)
-{
-	uint64_t full = rate * SECOND_US;
-	uint64_t passed_us = now_us > bucket->filled_us ? now_us - bucket->filled_us : 0;
-	uint64_t in = passed_us < SECOND_US ? passed_us * rate : full; /* a second fills it */
-	bucket->left = bucket->left + in < full ? bucket->left + in : full;
-	if (now_us > bucket->filled_us)
-		bucket->filled_us = now_us;
+	struct callers_count *count;
+	HASH_FIND_STR(callers->counts, name, count);
+	if (count == NULL) {
+		count = pl_calloc(1, sizeof(*count));
+		snprintf(count->name, sizeof(count->name), "%s", name);
+		HASH_ADD_STR(callers->counts, name, count);
+	}
+	return &count->rate;
 }
 
 bool callers_count(struct callers *callers, const struct caller *caller, uint64_t now_us,
@@ -147,17 +130,13 @@ bool callers_count(struct callers *callers, const struct caller *caller, uint64_
 	if (callers->path == NULL || callers->rate == 0 || caller->name[0] == '\0')
 		return true;
 	uv_mutex_lock(&callers->rate_lock);
-	struct callers_bucket *bucket = bucket_of(callers, caller->name, now_us);
-	fill(bucket, callers->rate, now_us);
-	bool is_left = bucket->left >= SECOND_US;
-	if (is_left)
-		bucket->left -= SECOND_US;
-	uint64_t left = bucket->left / SECOND_US;
+	struct rate *rate = rate_of(callers, caller->name);
+	bool is_left = rate_take(rate, callers->rate, now_us);
+	unsigned left = rate_left(rate, callers->rate, now_us);
 	uv_mutex_unlock(&callers->rate_lock);
 	/* The IETF's draft "RateLimit header fields for HTTP": quota and window, rest and reset. */
 	snprintf(headers, CALLERS_RATE_SIZE,
-		"RateLimit-Policy: \"calls\";q=%" PRIu64 ";w=1\r\n"
-		"RateLimit: \"calls\";r=%" PRIu64 ";t=1\r\n",
+		"RateLimit-Policy: \"calls\";q=%u;w=1\r\nRateLimit: \"calls\";r=%u;t=1\r\n",
 		callers->rate, left);
 	return is_left;
 }

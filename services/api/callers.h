@@ -32,14 +32,14 @@ bool caller_may_see(const struct caller *caller, const char *owner);
 
 /* ---- for routes ---- */
 
-struct callers_bucket; /* what one name has left of its rate */
+struct callers_count; /* of one name */
 struct callers {
 	const char *path; /* API_KEYS; NULL: there are none, and what follows is not used */
 	uv_rwlock_t lock;
 	struct pl_keys *keys; /* under the lock */
-	uint64_t rate;        /* API_RATE: calls a second and name; 0: any */
+	unsigned rate;        /* API_RATE: calls a second and name; 0: any */
 	uv_mutex_t rate_lock;
-	struct callers_bucket *buckets; /* under rate_lock; PL_KEYS_MAX at most */
+	struct callers_count *counts; /* under rate_lock; PL_KEYS_MAX at most */
 };
 
 /* The keys' file has been seen to be one: a fault now is the file's, and *why tells. */

@@ -14,5 +14,7 @@ struct rate {
 
 /* May one more be taken now? per_second > 0. now_us: monotonic. */
 bool rate_take(struct rate *rate, unsigned per_second, uint64_t now_us);
+/* How many could be taken at once now. */
+unsigned rate_left(const struct rate *rate, unsigned per_second, uint64_t now_us);
 
 #endif

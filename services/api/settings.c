@@ -4,7 +4,7 @@
 #define TAILS_CEILING   4096
 #define CONNECTIONS_MAX 65535
 #define QUEUE_CEILING   100000000
-#define RATE_CEILING    1000000
+#define RATE_CEILING    10000 /* rate.c counts whole microseconds */
 
 const struct pl_setting api_settings[] = {
 	{ .name = "PORT",

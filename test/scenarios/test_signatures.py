@@ -1,0 +1,140 @@
+"""Callbacks are signed as Standard Webhooks has it; that project's own library is the judge."""
+import hashlib
+import signal
+import time
+
+import pytest
+
+from peers import patience, webhooks
+
+OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEW = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+ALICES = "whsec_QUxJQ0VTIFNFQ1JFVCBPRiAzMCBCWVRFUyEhISEh"
+GOOD = "verified"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def library():
+    webhooks.install()
+
+
+def line(name, key, *more):
+    return ":".join([name, hashlib.sha256(key.encode()).hexdigest(), *more]) + "\n"
+
+
+def keys_file(tmp_path, *lines):
+    path = tmp_path / "keys"
+    path.write_text("".join(lines))
+    return path
+
+
+def sent(pipeline, provider, receiver, key=None):
+    """One request with this key, delivered: what came to the receiver."""
+    before = len(receiver.requests)
+    body = {"provider": provider.url(), "callbackUrl": receiver.url()}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    reply = pipeline.call("POST", "/", body, headers)
+    assert reply.status == 202, reply
+    return receiver.got(before + 1)[-1]
+
+
+def test_the_library_verifies_what_we_sign(launch, provider, receiver):
+    pipeline = launch(SIGNING_SECRET=OLD)
+    provider.answers({"a": 1}, "h\u00e9llo \"w\u00f6rld\"\n", b"\xff\x00", b"")
+    for _ in range(4):
+        delivery = sent(pipeline, provider, receiver)
+        assert webhooks.verdict(OLD, delivery) == GOOD
+        assert delivery.headers["webhook-id"] == delivery.id
+        assert abs(int(delivery.headers["webhook-timestamp"]) - time.time()) < 60
+    assert webhooks.verdict(NEW, delivery) == "No matching signature found"
+    assert webhooks.verdict(OLD, delivery, body=delivery.body.decode() + " ") != GOOD
+    earlier = str(int(delivery.headers["webhook-timestamp"]) - 1)
+    for name, value in (("webhook-id", "x"), ("webhook-timestamp", earlier)):
+        assert webhooks.verdict(OLD, delivery, headers={**delivery.headers, name: value}) != GOOD
+
+
+def test_while_secrets_are_rotated_both_verify(launch, provider, receiver):
+    delivery = sent(launch(SIGNING_SECRET=f"{NEW}, {OLD}"), provider, receiver)
+    signatures = delivery.headers["webhook-signature"].split(" ")
+    assert len(signatures) == 2
+    assert webhooks.verdict(NEW, delivery) == webhooks.verdict(OLD, delivery) == GOOD
+    first = {**delivery.headers, "webhook-signature": signatures[0]}
+    assert webhooks.verdict(NEW, delivery, headers=first) == GOOD, "the newest comes first"
+
+
+def test_each_attempt_is_signed_anew(launch, provider, receiver):
+    pipeline = launch(SIGNING_SECRET=OLD, CALLBACK_SCHEDULE="1100s")  # 1.1 s: another timestamp
+    receiver.answers(503, 200)
+    sent(pipeline, provider, receiver)
+    first, second = receiver.got(2)
+    assert webhooks.verdict(OLD, first) == webhooks.verdict(OLD, second) == GOOD
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.headers["webhook-timestamp"] < second.headers["webhook-timestamp"]
+    assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+    assert [one.headers["webhook-attempt"] for one in (first, second)] == ["1", "2"]
+
+
+def test_without_a_secret_nothing_is_signed(pipeline, provider, receiver):
+    delivery = sent(pipeline, provider, receiver)
+    assert "webhook-signature" not in delivery.headers
+    assert delivery.headers["webhook-id"] == delivery.id
+
+
+def test_a_failure_callback_is_signed_too(launch, provider, receiver, peer):
+    pipeline, oops = launch(SIGNING_SECRET=OLD), peer("oops")
+    provider.answers(404)
+    pipeline.post(provider.url(), receiver.url(), failureCallbackUrl=oops.url())
+    delivery = oops.got(1)[0]
+    assert webhooks.verdict(OLD, delivery) == GOOD
+    assert delivery.headers["webhook-id"] != delivery.id, "it is a request of its own"
+
+
+def test_a_name_may_have_a_secret_of_its_own(launch, provider, receiver, tmp_path):
+    path = keys_file(tmp_path, line("alice", "wonder", ALICES), line("bob", "build"))
+    pipeline = launch(SIGNING_SECRET=OLD, API_KEYS=path)
+    alices, bobs = (sent(pipeline, provider, receiver, key) for key in ("wonder", "build"))
+    assert webhooks.verdict(ALICES, alices) == GOOD and webhooks.verdict(OLD, alices) != GOOD
+    assert webhooks.verdict(OLD, bobs) == GOOD and webhooks.verdict(ALICES, bobs) != GOOD
+
+
+def test_a_names_secrets_rotate_with_its_keys(launch, provider, receiver, tmp_path):
+    path = keys_file(tmp_path, line("alice", "wonder", ALICES))
+    pipeline = launch(API_KEYS=path)
+    keys_file(tmp_path, line("alice", "looking-glass", NEW), line("alice", "wonder", ALICES))
+    for service in (pipeline.api, pipeline.responder):
+        service.signal(signal.SIGHUP)
+    pipeline.api.wait_said("keys_read")
+    patience.until(
+        lambda: len(sent(pipeline, provider, receiver, "wonder").headers["webhook-signature"].split()) == 2,
+        "the responder to sign with both",
+    )
+    delivery = sent(pipeline, provider, receiver, "looking-glass")
+    assert webhooks.verdict(ALICES, delivery) == webhooks.verdict(NEW, delivery) == GOOD
+
+
+def test_a_callback_cannot_be_given_our_headers(pipeline, provider, receiver):
+    reply = pipeline.call("POST", "/", {
+        "provider": provider.url(), "callbackUrl": receiver.url(),
+        "callback": {"headers": {"webhook-signature": "v1,forged", "Webhook-Id": "x"}},
+    })
+    assert reply.status == 422 and len(reply.faults) == 2, reply
+
+
+@pytest.mark.parametrize("secret", ["secret", "whsec_", "whsec_dG9vIHNob3J0", f"{OLD},", f"{OLD}!"])
+def test_a_wrong_secret_stops_the_start(launch, redis, provider, receiver, secret):
+    pipeline = launch(redis=redis)
+    extra = pipeline.hire("responder")
+    extra.env.update(SIGNING_SECRET=secret)
+    extra.launch()
+    assert extra.wait() == 100
+    extra.ended = "judged"
+    assert "SIGNING_SECRET" in extra.log() and "whsec_d" not in extra.log() and OLD not in extra.log()
+
+
+def test_gone_ends_the_retries(launch, provider, receiver):
+    pipeline = launch(SIGNING_SECRET=OLD)
+    receiver.answers(503, 410, 200)
+    request = pipeline.post(provider.url(), receiver.url())
+    record = pipeline.wait(request, "failed")
+    assert [one["status"] for one in record["attempts"] if one["stage"] == "deliver"] == [503, 410]
+    assert len(receiver.requests) == 2
