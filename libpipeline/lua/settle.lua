@@ -98,6 +98,9 @@ local function tell_failures()
 	for _, id in ipairs(dead) do failed[id] = true end
 	for i = 7, FIRST - 1, 5 do
 		if failed[ARGV[i]] and call('SET', record_key(ARGV[i + 1]), ARGV[i + 4], 'NX') then
+			local owner = split(string.match(ARGV[i + 4], '^[^\n]*'))[6]
+			if owner ~= '' then count('live:' .. owner, 1) end
+			count('bytes', data_of(ARGV[i + 4]).bytes)
 			told[#told + 1] = ARGV[i + 1]
 			group(onward, ARGV[i + 2], ARGV[i + 3], ARGV[i + 1])
 		end
