@@ -199,6 +199,44 @@ def test_redis_goes_and_comes(launch, follow, provider, receiver, outage):
     assert told == whole(pipeline, request), "over one connection, without a gap or a double"
 
 
+@pytest.fixture
+def soon():
+    """What the test waits for comes by news, not with the next heartbeat."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < 10 * patience.STRETCH, "it was told by a heartbeat"
+
+
+def test_what_happens_while_nobody_hears_of_it_is_told(launch, follow, provider, receiver, soon):
+    pipeline, gate, second = launch(), Gate(), Gate()
+    provider.answers(Answer(status=503, hold=gate), Answer(hold=second))
+    request = pipeline.post(provider.url(), receiver.url())
+    tail = follow(pipeline, request)
+    tail.take(1)
+    provider.holds(1)
+    pipeline.api.stop()
+    pipeline.redis.call("CLIENT", "KILL", "TYPE", "pubsub")
+    gate.open()
+    provider.got(2)  # the first verdict is settled, and its news had no listener
+    pipeline.api.cont()
+    assert tail.next().data["event"] == "retry"
+    second.open()
+
+
+def test_a_redis_that_forgot_who_follows_is_told_again(launch, follow, provider, receiver, soon):
+    pipeline, gate = launch(), Gate()
+    provider.answers(Answer(status=503, hold=gate), 200)
+    request = pipeline.post(provider.url(), receiver.url())
+    tail = follow(pipeline, request)
+    tail.take(1)
+    provider.holds(1)
+    pipeline.redis.call("DEL", "{f0}:watched")
+    pipeline.redis.call("CLIENT", "KILL", "TYPE", "normal")
+    patience.until(lambda: pipeline.redis.call("ZSCORE", "{f0}:watched", request), "the request to be watched again")
+    gate.open()
+    assert tail.rest() == whole(pipeline, request)[1:]
+
+
 def test_the_api_ends_and_the_tail_with_it(launch, follow, provider, receiver):
     pipeline = launch(consumers=0, DRAIN_TIMEOUT="20s")
     request = pipeline.post(provider.url(), receiver.url())
