@@ -17,6 +17,7 @@
 #define TEXT_LINE_MAX   512
 #define CONCURRENCY_MAX 10000
 #define RATE_MAX        1e6
+#define RATE_MIN        1e-6 /* as many decimals as the scripts are told */
 
 struct parsing {
 	struct pl_host_limit *list;
@@ -77,15 +78,15 @@ static const char *read_limit(const char *word, char concurrency[8], char rate[2
 				PL_OK ||
 			number == 0)
 			return "concurrency must be a whole number from 1 to 10000";
-		snprintf(concurrency, 8, "%s", word + 12);
+		snprintf(concurrency, 8, "%u", (unsigned)number);
 		return NULL;
 	}
 	if (strncmp(word, "rate=", 5) == 0) {
 		char *end;
 		double value = strtod(word + 5, &end);
-		if (*end != '\0' || end == word + 5 || !isfinite(value) || value <= 0 ||
+		if (*end != '\0' || end == word + 5 || !isfinite(value) || value < RATE_MIN ||
 			value > RATE_MAX)
-			return "rate must be a number above 0, at most 1000000";
+			return "rate must be a number from 0.000001 to 1000000";
 		snprintf(rate, 24, "%.6f", value);
 		return NULL;
 	}

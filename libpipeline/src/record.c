@@ -258,10 +258,10 @@ static bool decode_data(struct pl_data *data, const char *const f[6], int status
 	*data = (struct pl_data) {
 		.status = status, .content_type = f[2], .token = f[4], .sha256 = f[5]
 	};
-	if (kind <= 0)
-		return true;
+	if (kind <= 0 || !number(f[1], UINT64_MAX, &data->bytes) || !counter(f[3], &data->chunks))
+		return false;
 	data->kind = (enum pl_data_kind)kind;
-	return number(f[1], UINT64_MAX, &data->bytes) && counter(f[3], &data->chunks);
+	return data->kind != PL_DATA_EMPTY || (data->bytes == 0 && data->chunks == 0);
 }
 
 struct block { /* a data block that waits for the event line that commits it */

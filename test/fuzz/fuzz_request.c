@@ -1,9 +1,7 @@
 /* Any bytes as a client's request: what is taken encodes, and decodes to the same again. */
-#include <string.h>
-
+#include "input.h"
+#include "pipeline/json.h"
 #include "pipeline/request.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ROOM (8 * PL_REQUEST_BODY_MAX) /* escapes make a text up to six times longer */
 
@@ -37,6 +35,14 @@ static void round_trip(const struct pl_request *request)
 	pl_buf_fini(&twice);
 }
 
+static bool is_json(const char *text, size_t len)
+{
+	struct pl_json_check check;
+	pl_json_check_init(&check);
+	pl_json_check_feed(&check, text, len);
+	return pl_json_check_finish(&check);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct pl_faults faults;
@@ -44,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pl_request options = { 0 };
 	pl_faults_init(&faults);
 	if (pl_request_parse((const char *)data, size, policy(), &request, &faults) == PL_OK) {
-		PL_ASSERT(faults.count == 0);
+		PL_ASSERT(faults.count == 0 && is_json((const char *)data, size));
 		round_trip(request);
 		pl_request_free(request);
 	} else {
