@@ -129,6 +129,7 @@ static size_t head_complete(struct pl_http_exchange *x, size_t len)
 	x->head_done = true;
 	x->answer.status = (int)status;
 	x->answer.content_length = length;
+	x->answer.coded = x->coded;
 	x->answer.ended_by_close = length < 0 && !x->chunked && has_body(x);
 	x->following = x->options.redirects_max > 0 && is_redirect(x->answer.status);
 	if (x->following)

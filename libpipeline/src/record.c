@@ -123,6 +123,18 @@ static enum pl_err add_data_fields(struct pl_buf *out, const struct pl_data *dat
 	return err;
 }
 
+/* In the fields of data, with the kind that is none: scripts pass it over. */
+static enum pl_err add_partial_fields(struct pl_buf *out, const struct pl_partial *partial)
+{
+	enum pl_err err =
+		pl_buf_format(out, "\t%c\t%" PRIu64, kind_letters[PL_DATA_NONE], partial->bytes);
+	if (err == PL_OK)
+		err = add_field(out, partial->content_type, 255);
+	if (err == PL_OK)
+		err = pl_buf_format(out, "\t%u\t%s", partial->chunks, partial->token);
+	return err == PL_OK ? add_field(out, partial->validator, 255) : err;
+}
+
 static enum pl_err add_block(struct pl_buf *out, const struct pl_data *data)
 {
 	if (data == NULL || data->chunks > 0 || data->bytes == 0)
@@ -161,6 +173,8 @@ enum pl_err pl_event_encode(const struct pl_event *event, uint64_t created_ms, s
 			      : pl_buf_add(out, "\t", 1);
 	if (err == PL_OK && event->data != NULL)
 		err = add_data_fields(out, event->data);
+	else if (err == PL_OK && event->partial != NULL)
+		err = add_partial_fields(out, event->partial);
 	if (err == PL_OK) {
 		trim_tabs(out);
 		err = pl_buf_add(out, "\n", 1);
@@ -288,6 +302,12 @@ static bool commit_data(struct pl_record *record, struct pl_event *event, const 
 	return true;
 }
 
+static bool decode_partial(struct pl_partial *partial, const char *const f[6])
+{
+	*partial = (struct pl_partial) { .content_type = f[2], .token = f[4], .validator = f[5] };
+	return number(f[1], UINT64_MAX, &partial->bytes) && counter(f[3], &partial->chunks);
+}
+
 static enum pl_err decode_event(
 	struct pl_record *record, struct pl_event *event, char *at, char *end, struct block *block)
 {
@@ -336,6 +356,11 @@ static enum pl_err decode_event(
 	event->fault = pl_fault_parse(f[FAULT]);
 	event->message = f[MESSAGE];
 	event->until_ms = until > 0 ? record->created_ms + until : 0;
+	bool is_first = event == record->events;
+	if (event->attempt > 0 || (!is_first && event->refetch != event[-1].refetch))
+		record->partial = (struct pl_partial) { 0 }; /* a later fetch began anew */
+	if (f[DATA][0] == '-' && !decode_partial(&record->partial, f + DATA))
+		return PL_EINVAL;
 	if (f[DATA][0] != '\0' && f[DATA][0] != '-' && !commit_data(record, event, f + DATA, block))
 		return PL_EINVAL;
 	return PL_OK;

@@ -141,7 +141,7 @@ static void write_event(
 	const struct pl_work *work = job->worker->work;
 	const struct pl_event *last = job->record->last;
 	uint64_t now = pl_clock_wall_ms();
-	bool counts = !verdict->no_attempt;
+	bool counts = !verdict->no_attempt && verdict->kind != PL_VERDICT_BACK;
 	struct pl_event event = {
 		.n = last->n + 1,
 		.time_ms = now,
@@ -158,10 +158,13 @@ static void write_event(
 		.fault = verdict->fault,
 		.message = verdict->message,
 		.data = verdict->data,
+		.partial = verdict->partial,
 	};
 	if (counts)
 		event.attempts[work->stage] = job->attempt;
-	if (outcome->verdict == PL_SETTLE_RETRY) {
+	if (outcome->verdict == PL_SETTLE_BACK) {
+		event.name = "cut";
+	} else if (outcome->verdict == PL_SETTLE_RETRY) {
 		event.name = "retry";
 		event.level = PL_LOG_WARN;
 		event.until_ms = now + outcome->delay_ms;
@@ -198,6 +201,8 @@ static void decide(
 		outcome->verdict = PL_SETTLE_BACK;
 		outcome->outcome = PL_OUTCOME_NONE;
 		worker_count(worker, WORKER_GIVEN_BACK, 1);
+		if (verdict->partial != NULL)
+			write_event(job, verdict, outcome);
 		return;
 	case PL_VERDICT_DONE:
 		outcome->verdict = PL_SETTLE_DONE;
@@ -237,8 +242,8 @@ void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
 	job->outcome = pl_calloc(1, sizeof *job->outcome);
 	pl_buf_init(&job->outcome->text, TEXT_MAX);
 	static const struct pl_verdict back = { .kind = PL_VERDICT_BACK };
-	decide(job, job->is_cut && verdict->kind != PL_VERDICT_DONE ? &back : verdict,
-		job->outcome);
+	bool is_no_attempt = verdict->kind == PL_VERDICT_BACK || verdict->kind == PL_VERDICT_DONE;
+	decide(job, job->is_cut && !is_no_attempt ? &back : verdict, job->outcome);
 	list_add(&worker->settling, job);
 }
 

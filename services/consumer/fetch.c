@@ -1,7 +1,8 @@
 /*
  * One fetch is a chain of steps:
  *
- *   begin -> asking -> [reading <-> storing a chunk] -> ended -> settled
+ *   begin -> (rereading what a cut fetch has stored) -> asking -> [reading <-> storing a chunk]
+ *         -> ended -> settled
  *
  * A body of up to PL_DATA_INLINE_MAX travels inside the record; a larger one goes to Redis in
  * chunks while it arrives, and settle commits them. At most one chunk per fetch is under way; the
@@ -11,6 +12,8 @@
  */
 #include "fetch.h"
 
+#include <curl/curl.h>
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,12 +27,15 @@
 #include "pipeline/text.h"
 #include "verdict.h"
 
-#define CONNECT_MS    5000
-#define IDLE_MS       60000
-#define REDIRECTS_MAX 5
-#define TOKEN_SIZE    17
-#define ROOM_SMALL    PL_DATA_INLINE_MAX
-#define ROOM_LARGE    PL_CHUNK_MAX
+#define CONNECT_MS      5000
+#define IDLE_MS         60000
+#define REDIRECTS_MAX   5
+#define IGNORED_MAX     (64 * 1024) /* of an answer that is an error */
+#define VALIDATOR_AGE_S 60 /* a Last-Modified younger than this is not strong (RFC 9110 8.8.2.2) \
+			    */
+#define TOKEN_SIZE 17
+#define ROOM_SMALL PL_DATA_INLINE_MAX
+#define ROOM_LARGE PL_CHUNK_MAX
 
 const struct pl_setting fetch_settings[] = {
 	{ .name = "FETCH_TIMEOUT",
@@ -69,14 +75,24 @@ struct fetch {
 	EVP_MD_CTX *sha256; /* NULL until the first chunk */
 	char token[TOKEN_SIZE];
 	unsigned chunks;
-	bool storing;    /* a chunk is under way */
-	bool ended;      /* the answer was seen */
-	bool lost_chunk; /* Redis did not take one: no verdict, no attempt */
+	bool storing;        /* a chunk is under way */
+	bool rereading;      /* a chunk of the fetch that was cut is under way back */
+	unsigned reread;     /* chunks that came back */
+	uint64_t from;       /* the byte a cut fetch goes on from; 0: the beginning */
+	bool anew;           /* it was cut, and began at the beginning all the same */
+	bool resumable;      /* should it be cut, a later one may go on */
+	uint64_t ignored;    /* bytes of an answer that is none of 2xx */
+	char validator[256]; /* strong ETag or Last-Modified */
+	char range[48];
+	struct pl_http_header *headers; /* the client's, and ours to go on; NULL: the client's */
+	bool ended;                     /* the answer was seen */
+	bool lost_chunk;                /* Redis did not take one: no verdict, no attempt */
 	struct pl_verdict verdict;
 	char message[PL_EVENT_MESSAGE_MAX];
 	char content_type[256];
 };
 
+static const char ANEW_NOTE[] = "from the beginning: the provider did not go on where it was cut";
 static const char CLOSE_NOTE[] = "ended by close: its length can't be checked";
 
 /* "application/json", "application/…+json" or no type at all, parameters aside. */
@@ -102,6 +118,7 @@ static void fetch_free(struct fetch *fetch)
 		pl_worker_memory_give(worker, fetch->taken);
 	EVP_MD_CTX_free(fetch->sha256);
 	pl_buf_fini(&fetch->body);
+	free(fetch->headers);
 	free(fetch);
 }
 
@@ -179,10 +196,67 @@ static bool has_room(struct fetch *fetch, size_t len)
 	return fetch->body.len + len <= fetch->taken;
 }
 
+/* Forgets what was stored: the provider begins at the beginning. The chunks expire. */
+static void begin_anew(struct fetch *fetch)
+{
+	fetch->anew = fetch->from > 0;
+	fetch->from = fetch->bytes = 0;
+	fetch->chunks = 0;
+	EVP_MD_CTX_free(fetch->sha256);
+	fetch->sha256 = NULL;
+	pl_buf_clear(&fetch->body);
+	pl_json_check_init(&fetch->json);
+	pl_utf8_check_init(&fetch->utf8);
+}
+
+static bool goes_on(const struct fetch *fetch, const struct pl_http_answer *answer)
+{
+	char want[48];
+	int len = snprintf(want, sizeof want, "bytes %" PRIu64 "-", fetch->from);
+	return answer->status == 206 && strncmp(answer->content_range, want, (size_t)len) == 0;
+}
+
+/* RFC 9110 13.1.5, 8.8.2.2: what If-Range may hold, a strong ETag or a date that is old enough. */
+static void keep_validator(struct fetch *fetch, const struct pl_http_answer *answer)
+{
+	fetch->resumable = false;
+	if (answer->coded || strcasecmp(answer->accept_ranges, "none") == 0)
+		return;
+	if (answer->etag[0] == '"') {
+		memcpy(fetch->validator, answer->etag, sizeof answer->etag);
+		fetch->resumable = strlen(answer->etag) + 1 < sizeof answer->etag;
+		return;
+	}
+	time_t modified = curl_getdate(answer->last_modified, NULL);
+	time_t date = curl_getdate(answer->date, NULL);
+	if (modified < 0 || date < 0 || date - modified < VALIDATOR_AGE_S)
+		return;
+	memcpy(fetch->validator, answer->last_modified, sizeof answer->last_modified);
+	fetch->resumable = true;
+}
+
+static enum pl_http_flow on_head(void *arg, const struct pl_http_answer *answer)
+{
+	struct fetch *fetch = arg;
+	if (answer->status < 200 || answer->status > 299) {
+		fetch->ignored = 1; /* what such an answer says is read to a ceiling and dropped */
+		return PL_HTTP_GO;
+	}
+	if (fetch->from > 0 && !goes_on(fetch, answer))
+		begin_anew(fetch);
+	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
+	keep_validator(fetch, answer);
+	return PL_HTTP_GO;
+}
+
 static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
 {
 	struct fetch *fetch = arg;
 	struct pl_worker *worker = fetch->fetcher->worker;
+	if (fetch->ignored > 0) {
+		fetch->ignored += len;
+		return fetch->ignored > IGNORED_MAX ? PL_HTTP_STOP : PL_HTTP_GO;
+	}
 	if (fetch->taken == 0 && !pl_worker_memory_take(worker, ROOM_SMALL)) {
 		if (!fetch->memory.waits)
 			pl_worker_memory_wait(worker, &fetch->memory, ROOM_SMALL, on_memory);
@@ -240,6 +314,29 @@ static void settle_done(struct fetch *fetch)
 	settle(fetch, &fetch->verdict);
 }
 
+/* A fetch that was cut leaves behind from where a later one may go on. */
+static void settle_cut(struct fetch *fetch)
+{
+	struct pl_verdict back = { .kind = PL_VERDICT_BACK, .message = "" };
+	if (fetch->resumable && fetch->body.len > 0) {
+		store_chunk(fetch); /* step_on comes back here */
+		return;
+	}
+	const struct pl_partial partial = {
+		.bytes = fetch->bytes,
+		.chunks = fetch->chunks,
+		.token = fetch->token,
+		.validator = fetch->validator,
+		.content_type = fetch->content_type,
+	};
+	if (fetch->resumable && fetch->chunks > 0) {
+		back.partial = &partial;
+		snprintf(fetch->message, sizeof fetch->message, "at byte %" PRIu64, fetch->bytes);
+		back.message = fetch->message;
+	}
+	settle(fetch, &back);
+}
+
 /* The one place that decides what comes next, once something has happened. */
 static void step_on(struct fetch *fetch)
 {
@@ -252,6 +349,8 @@ static void step_on(struct fetch *fetch)
 	}
 	if (fetch->lost_chunk) {
 		settle(fetch, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+	} else if (fetch->job->is_cut && fetch->verdict.kind != PL_VERDICT_DONE) {
+		settle_cut(fetch);
 	} else if (fetch->verdict.kind != PL_VERDICT_DONE) {
 		settle(fetch, &fetch->verdict);
 	} else if (fetch->body.len > 0 &&
@@ -269,11 +368,17 @@ static void on_done(void *arg, const struct pl_http_answer *answer)
 	fetch->ended = true;
 	pl_worker_memory_unwait(fetch->fetcher->worker, &fetch->memory);
 	fetch->verdict = fetch_verdict(answer, pl_clock_wall_ms());
-	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
+	if (fetch->from > 0 && fetch->verdict.status == 206)
+		fetch->verdict.status = 200; /* the whole is there: what the first answer said */
 	memcpy(fetch->message, answer->message, sizeof fetch->message);
 	if (fetch->verdict.fault == PL_FAULT_HTTP_STATUS)
 		snprintf(fetch->message, sizeof fetch->message, "the provider answered %d",
 			answer->status);
+	else if (fetch->from > 0)
+		snprintf(fetch->message, sizeof fetch->message, "resumed at byte %" PRIu64,
+			fetch->from);
+	else if (fetch->anew)
+		memcpy(fetch->message, ANEW_NOTE, sizeof ANEW_NOTE);
 	else if (answer->ended_by_close && fetch->message[0] == '\0')
 		memcpy(fetch->message, CLOSE_NOTE, sizeof CLOSE_NOTE);
 	fetch->verdict.message = fetch->message;
@@ -282,19 +387,25 @@ static void on_done(void *arg, const struct pl_http_answer *answer)
 
 /* ---- beginning ---- */
 
-static void fetch_begin(void *state, struct pl_job *job)
+/* The client's headers, and what asks the provider to go on. */
+static size_t range_headers(struct fetch *fetch, const struct pl_stage_options *own)
 {
-	struct fetcher *fetcher = state;
-	const struct pl_request *request = &job->record->request;
+	snprintf(fetch->range, sizeof fetch->range, "bytes=%" PRIu64 "-", fetch->from);
+	fetch->headers = pl_alloc((own->headers_count + 2) * sizeof *fetch->headers);
+	size_t count = 0;
+	for (size_t i = 0; i < own->headers_count; i++)
+		fetch->headers[count++] = own->headers[i];
+	fetch->headers[count++] = (struct pl_http_header) { "Range", fetch->range };
+	fetch->headers[count++] =
+		(struct pl_http_header) { "If-Range", fetch->job->record->partial.validator };
+	return count;
+}
+
+static void ask(struct fetch *fetch)
+{
+	const struct pl_request *request = &fetch->job->record->request;
 	const struct pl_stage_options *own = &request->stage[PL_STAGE_FETCH];
-	struct fetch *fetch = pl_calloc(1, sizeof *fetch);
-	fetch->fetcher = fetcher;
-	fetch->job = job;
-	job->own = fetch;
-	pl_buf_init(&fetch->body, ROOM_LARGE);
-	pl_json_check_init(&fetch->json);
-	pl_utf8_check_init(&fetch->utf8);
-	const struct pl_http_options options = {
+	struct pl_http_options options = {
 		.method = own->method != NULL ? own->method : "GET",
 		.url = request->provider,
 		.headers = own->headers,
@@ -303,14 +414,91 @@ static void fetch_begin(void *state, struct pl_job *job)
 		.body_len = own->body_len,
 		.connect_ms = CONNECT_MS,
 		.idle_ms = IDLE_MS,
-		.total_ms = pl_job_timeout_ms(job),
+		.total_ms = pl_job_timeout_ms(fetch->job),
 		.redirects_max = REDIRECTS_MAX,
-		.body_max = fetcher->data_max,
+		.body_max = fetch->fetcher->data_max - fetch->from,
+		.on_head = on_head,
 		.on_body = on_body,
 		.on_done = on_done,
 		.arg = fetch,
 	};
-	fetch->exchange = pl_http_start(pl_worker_http(fetcher->worker), &options);
+	if (fetch->from > 0) {
+		options.headers_count = range_headers(fetch, own);
+		options.headers = fetch->headers;
+		options.identity = true;
+	}
+	fetch->exchange = pl_http_start(pl_worker_http(fetch->fetcher->worker), &options);
+}
+
+static void reread_next(struct fetch *fetch);
+
+/* What was stored passes by once more, for its hash and its kind. */
+static void on_reread(void *arg, enum pl_err err, const char *bytes, size_t len)
+{
+	struct fetch *fetch = arg;
+	fetch->rereading = false;
+	if (fetch->job->is_cut || (err != PL_OK && err != PL_ENOTFOUND)) {
+		settle(fetch, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+		return;
+	}
+	if (err == PL_ENOTFOUND) { /* it was kept for PL_CHUNK_TTL_MS */
+		begin_anew(fetch);
+		ask(fetch);
+		return;
+	}
+	hash(fetch, bytes, len);
+	pl_json_check_feed(&fetch->json, bytes, len);
+	pl_utf8_check_feed(&fetch->utf8, bytes, len);
+	fetch->bytes += len;
+	fetch->reread++;
+	reread_next(fetch);
+}
+
+static void reread_next(struct fetch *fetch)
+{
+	const struct pl_partial *partial = &fetch->job->record->partial;
+	if (fetch->reread < partial->chunks) {
+		fetch->rereading = true;
+		pl_queue_chunk_get(pl_worker_queue(fetch->fetcher->worker), partial->token,
+			fetch->reread, on_reread, fetch);
+		return;
+	}
+	if (fetch->bytes == fetch->from)
+		fetch->chunks = partial->chunks;
+	else
+		begin_anew(fetch);
+	ask(fetch);
+}
+
+static bool may_go_on(const struct fetch *fetch)
+{
+	const struct pl_record *record = fetch->job->record;
+	const struct pl_stage_options *own = &record->request.stage[PL_STAGE_FETCH];
+	for (size_t i = 0; i < own->headers_count; i++)
+		if (strcasecmp(own->headers[i].name, "range") == 0 ||
+			strcasecmp(own->headers[i].name, "if-range") == 0)
+			return false;
+	return record->partial.bytes > 0 && record->partial.bytes < fetch->fetcher->data_max &&
+	       strlen(record->partial.token) < sizeof fetch->token &&
+	       (own->method == NULL || strcmp(own->method, "GET") == 0);
+}
+
+static void fetch_begin(void *state, struct pl_job *job)
+{
+	struct fetch *fetch = pl_calloc(1, sizeof *fetch);
+	fetch->fetcher = state;
+	fetch->job = job;
+	job->own = fetch;
+	pl_buf_init(&fetch->body, ROOM_LARGE);
+	pl_json_check_init(&fetch->json);
+	pl_utf8_check_init(&fetch->utf8);
+	if (!may_go_on(fetch)) {
+		ask(fetch);
+		return;
+	}
+	fetch->from = job->record->partial.bytes;
+	memcpy(fetch->token, job->record->partial.token, strlen(job->record->partial.token) + 1);
+	reread_next(fetch);
 }
 
 static void fetch_cut(struct pl_job *job)
@@ -318,6 +506,7 @@ static void fetch_cut(struct pl_job *job)
 	struct fetch *fetch = job->own;
 	if (fetch->exchange != NULL)
 		pl_http_cut(fetch->exchange, PL_FAULT_CANCELLED);
+	/* else a call to Redis is under way: what comes back from it sees is_cut */
 }
 
 const struct pl_work fetch_work = {

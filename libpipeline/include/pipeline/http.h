@@ -39,6 +39,7 @@ struct pl_http_answer {
 	uint64_t body_bytes; /* decoded bytes handed to on_body */
 	bool sent_whole;     /* the request went out to the end of its body (last hop) */
 	bool ended_by_close; /* neither length nor chunks: completeness can't be checked */
+	bool coded;          /* it came with a content coding, which was undone */
 	unsigned redirects;  /* hops followed */
 	uint64_t ms;         /* from start to now */
 	/* "" when absent; the last hop's, cut to their size */

@@ -26,6 +26,15 @@
 #define PL_ATTEMPTS_KEPT     64
 #define PL_DATA_INLINE_MAX   (16 * 1024) /* larger data goes in chunks of its own keys */
 
+/* What a fetch that was cut had stored by then: a later one may go on from there. */
+struct pl_partial {
+	uint64_t bytes; /* 0: nothing to go on from */
+	unsigned chunks;
+	const char *token;
+	const char *validator; /* for If-Range: a strong ETag or a date */
+	const char *content_type;
+};
+
 enum pl_state {
 	PL_STATE_SCHEDULED,
 	PL_STATE_QUEUED,
@@ -75,9 +84,10 @@ struct pl_event {
 	uint64_t ms;      /* how long the attempt took */
 	int status;       /* HTTP status, 0: none */
 	enum pl_fault fault;
-	const char *message;        /* "" for none */
-	uint64_t until_ms;          /* Unix time: waits until then; 0: does not */
-	const struct pl_data *data; /* what it committed; NULL: nothing, or replaced since */
+	const char *message;              /* "" for none */
+	uint64_t until_ms;                /* Unix time: waits until then; 0: does not */
+	const struct pl_data *data;       /* what it committed; NULL: nothing, or replaced since */
+	const struct pl_partial *partial; /* of a fetch that was cut; only to encode */
 };
 const char *pl_service_letter_name(char letter); /* "api", "consumer", … */
 
@@ -87,9 +97,10 @@ struct pl_record {
 	struct pl_event *events; /* what is kept, in order; at least one */
 	size_t events_count;
 	const struct pl_event *last;
-	struct pl_data data; /* what the last "fetched" committed */
-	size_t stored_bytes; /* length of the text it was decoded from */
-	char *text;          /* the copy */
+	struct pl_data data;       /* what the last "fetched" committed */
+	struct pl_partial partial; /* borrowed from the event that told of the cut */
+	size_t stored_bytes;       /* length of the text it was decoded from */
+	char *text;                /* the copy */
 };
 
 /* The head line for a new request. */

@@ -58,10 +58,11 @@ struct pl_verdict {
 	enum pl_outcome outcome;
 	int status; /* HTTP, 0: none */
 	enum pl_fault fault;
-	const char *message;        /* "" for none; copied */
-	uint64_t retry_after_ms;    /* the host's hint, 0: none */
-	const struct pl_data *data; /* of a fetch that is done; copied */
-	bool no_attempt;            /* it ended without one: expired, its leader failed */
+	const char *message;              /* "" for none; copied */
+	uint64_t retry_after_ms;          /* the host's hint, 0: none */
+	const struct pl_data *data;       /* of a fetch that is done; copied */
+	const struct pl_partial *partial; /* with PL_VERDICT_BACK of a fetch that was cut; copied */
+	bool no_attempt;                  /* it ended without one: expired, its leader failed */
 };
 
 struct pl_work { /* what makes a worker a consumer or a responder */
