@@ -140,7 +140,8 @@ if #gone > 0 then
 		end
 		if seen.s > 0 then
 			local base = is_cold(host, now, limits) and COLD_SLOTS or host.s
-			change('s', math.min(limits.host_concurrency, base + seen.s))
+			local concurrency = limits_of(lane, limits)
+			change('s', math.min(concurrency, base + seen.s))
 			change('g', now)
 			change('a', 0)
 		elseif seen.a + seen.b > 0 then

@@ -1,11 +1,15 @@
 """Callbacks are signed as Standard Webhooks has it; that project's own library is the judge."""
-import hashlib
+import os
 import signal
+import subprocess
 import time
+import types
 
 import pytest
 
 from peers import patience, webhooks
+from peers.keys import Keys, bearer
+from peers.pipeline import program
 
 OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEW = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
@@ -18,22 +22,11 @@ def library():
     webhooks.install()
 
 
-def line(name, key, *more):
-    return ":".join([name, hashlib.sha256(key.encode()).hexdigest(), *more]) + "\n"
-
-
-def keys_file(tmp_path, *lines):
-    path = tmp_path / "keys"
-    path.write_text("".join(lines))
-    return path
-
-
 def sent(pipeline, provider, receiver, key=None):
     """One request with this key, delivered: what came to the receiver."""
     before = len(receiver.requests)
     body = {"provider": provider.url(), "callbackUrl": receiver.url()}
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    reply = pipeline.call("POST", "/", body, headers)
+    reply = pipeline.call("POST", "/", body, bearer(key) if key else {})
     assert reply.status == 202, reply
     return receiver.got(before + 1)[-1]
 
@@ -90,22 +83,22 @@ def test_a_failure_callback_is_signed_too(launch, provider, receiver, peer):
 
 
 def test_a_name_may_have_a_secret_of_its_own(launch, provider, receiver, tmp_path):
-    path = keys_file(tmp_path, line("alice", "wonder", ALICES), line("bob", "build"))
-    pipeline = launch(SIGNING_SECRET=OLD, API_KEYS=path)
+    keys = Keys(tmp_path).write(("alice", "wonder", ALICES), ("bob", "build"))
+    pipeline = launch(SIGNING_SECRET=OLD, API_KEYS=keys.path)
     alices, bobs = (sent(pipeline, provider, receiver, key) for key in ("wonder", "build"))
     assert webhooks.verdict(ALICES, alices) == GOOD and webhooks.verdict(OLD, alices) != GOOD
     assert webhooks.verdict(OLD, bobs) == GOOD and webhooks.verdict(ALICES, bobs) != GOOD
 
 
 def test_a_names_secrets_rotate_with_its_keys(launch, provider, receiver, tmp_path):
-    path = keys_file(tmp_path, line("alice", "wonder", ALICES))
-    pipeline = launch(API_KEYS=path)
-    keys_file(tmp_path, line("alice", "looking-glass", NEW), line("alice", "wonder", ALICES))
+    keys = Keys(tmp_path).write(("alice", "wonder", ALICES))
+    pipeline = launch(API_KEYS=keys.path)
+    keys.write(("alice", "looking-glass", NEW), ("alice", "wonder", ALICES))
     for service in (pipeline.api, pipeline.responder):
         service.signal(signal.SIGHUP)
     pipeline.api.wait_said("keys_read")
     patience.until(
-        lambda: len(sent(pipeline, provider, receiver, "wonder").headers["webhook-signature"].split()) == 2,
+        lambda: " " in sent(pipeline, provider, receiver, "wonder").headers["webhook-signature"],
         "the responder to sign with both",
     )
     delivery = sent(pipeline, provider, receiver, "looking-glass")
@@ -128,7 +121,8 @@ def test_a_wrong_secret_stops_the_start(launch, redis, provider, receiver, secre
     extra.launch()
     assert extra.wait() == 100
     extra.ended = "judged"
-    assert "SIGNING_SECRET" in extra.log() and "whsec_d" not in extra.log() and OLD not in extra.log()
+    said = extra.log()
+    assert "SIGNING_SECRET" in said and "whsec_d" not in said and OLD not in said
 
 
 def test_gone_ends_the_retries(launch, provider, receiver):
@@ -138,3 +132,46 @@ def test_gone_ends_the_retries(launch, provider, receiver):
     record = pipeline.wait(request, "failed")
     assert [one["status"] for one in record["attempts"] if one["stage"] == "deliver"] == [503, 410]
     assert len(receiver.requests) == 2
+
+
+def verify(delivery, *words, body=None, **settings):
+    """fetchback verify on what came: (exit code, what it said)."""
+    names = ("id", "timestamp", "signature")
+    flags = [f"--{name}={delivery.headers[f'webhook-{name}']}" for name in names]
+    run = subprocess.run(
+        [program("fetchback"), "verify", *flags, *words], capture_output=True,
+        input=delivery.body if body is None else body,
+        env={"PATH": os.environ["PATH"], **settings}, timeout=patience.bound(None),
+    )
+    return run.returncode, (run.stdout + run.stderr).decode()
+
+
+def test_the_command_verifies(launch, provider, receiver, tmp_path):
+    delivery = sent(launch(SIGNING_SECRET=OLD), provider, receiver)
+    saved, secret = tmp_path / "body", tmp_path / "secret"
+    saved.write_bytes(delivery.body)
+    secret.write_text(OLD + "\n")
+    assert verify(delivery, SIGNING_SECRET=OLD) == (0, "verified\n")
+    assert verify(delivery, "--secret", f"{NEW},{OLD}", SIGNING_SECRET=NEW) == (0, "verified\n")
+    files = {"body": b"", "SIGNING_SECRET_FILE": str(secret)}
+    assert verify(delivery, str(saved), **files) == (0, "verified\n")
+    assert verify(delivery, "--json", SIGNING_SECRET=OLD) == (0, '{"verified":true}\n')
+    code, said = verify(delivery, "--json", SIGNING_SECRET=NEW)
+    assert code == 1 and said.startswith('{"verified":false,"reason":"')
+    assert verify(delivery, body=delivery.body + b" ", SIGNING_SECRET=OLD)[0] == 1
+    for wrong in (["--secret", "whsec_x"], ["--tolerance", "x"], [], ["--nonsense"]):
+        assert verify(delivery, *wrong)[0] == 2, wrong
+    assert verify(delivery, str(tmp_path / "none"), SIGNING_SECRET=OLD)[0] == 2
+
+
+def test_an_old_delivery_may_be_a_replay(programs):
+    # The test vector of the library's own tests, of the year 2021.
+    delivery = types.SimpleNamespace(body=b'{"test": 2432232314}', headers={
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    })
+    code, said = verify(delivery, SIGNING_SECRET=OLD)
+    assert code == 1 and "too old" in said
+    assert verify(delivery, "--tolerance", "0s", SIGNING_SECRET=OLD)[0] == 0
+    assert verify(delivery, "--tolerance", "36500d", SIGNING_SECRET=OLD)[0] == 0

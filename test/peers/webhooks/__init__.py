@@ -31,7 +31,8 @@ def install():
 
 def verdict(secret, delivery, **changed):
     """changed: what is put in place of the delivery's own headers and body."""
-    given = {"secret": secret, "headers": delivery.headers, "body": delivery.body.decode(), **changed}
+    given = {"secret": secret, "headers": delivery.headers, "body": delivery.body.decode()}
+    given.update(changed)
     run = subprocess.run(
         ["node", os.path.join(HERE, "verify.js")], input=json.dumps([given]),
         capture_output=True, text=True, timeout=patience.bound(None),
