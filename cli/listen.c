@@ -11,9 +11,9 @@
 static void listen_help(FILE *out)
 {
 	fputs("usage: fetchback listen [--port N] [--status N | --script N,N,...] [--delay TIME]\n"
-	      "                        [--json]\n\n"
-	      "Receives callbacks and prints each: its webhook-* and fetchback-* headers, its "
-	      "body.\nCtrl-C ends it.\n\n" RECEIVER_HELP
+	      "                        [--secret S] [--tolerance T] [--json]\n\n"
+	      "Receives callbacks and prints each: its webhook-* and fetchback-* headers, whether "
+	      "it\nis signed with our secret, its body. Ctrl-C ends it.\n\n" RECEIVER_HELP
 	      "  --json           an object a line: first {\"listening\": URL}, then an arrival "
 	      "each\n\n"
 	      "Exit code: 0 ended by Ctrl-C or SIGTERM, 1 nobody can listen there, 2 this command\n"

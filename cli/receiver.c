@@ -32,6 +32,7 @@ struct receiver {
 	struct pl_http_server *server;
 	char url[URL_SIZE];
 	bool json;
+	struct signature_rule rule;
 	uint64_t delay_ms;
 	int script[RECEIVER_SCRIPT_MAX];
 	size_t script_len;
@@ -39,6 +40,14 @@ struct receiver {
 	pthread_mutex_t lock;
 	pthread_cond_t ending;
 	bool ends; /* under the lock */
+};
+
+struct arrival {
+	const struct pl_http_call *call;
+	char time[PL_TIME_SIZE];
+	int status;        /* what it will be answered */
+	bool is_judged;    /* its signature was: there is a secret */
+	const char *fault; /* of the signature; NULL: verified */
 };
 
 /* ---- what is told of an arrival ---- */
@@ -105,23 +114,28 @@ static json_t *headers_new(const struct pl_http_call *call)
 	return headers;
 }
 
-static void arrival_json(const struct pl_http_call *call, const char *time, int status)
+static void arrival_json(const struct arrival *arrival)
 {
+	const struct pl_http_call *call = arrival->call;
 	size_t len;
 	const char *body = pl_http_call_body(call, &len);
-	json_t *arrival = json_object();
+	json_t *told = json_object();
 
-	add_text(arrival, "time", time);
-	add_text(arrival, "method", pl_http_call_method(call));
-	add_text(arrival, "path", pl_http_call_path(call));
+	add_text(told, "time", arrival->time);
+	add_text(told, "method", pl_http_call_method(call));
+	add_text(told, "path", pl_http_call_path(call));
 	if (*pl_http_call_query(call) != '\0')
-		add_text(arrival, "query", pl_http_call_query(call));
-	json_object_set_new(arrival, "headers", headers_new(call));
-	add_body(arrival, body, len);
-	json_object_set_new(arrival, "status", json_integer(status));
-	json_dumpf(arrival, stdout, JSON_COMPACT);
+		add_text(told, "query", pl_http_call_query(call));
+	json_object_set_new(told, "headers", headers_new(call));
+	add_body(told, body, len);
+	if (arrival->is_judged)
+		json_object_set_new(told, "verified", json_boolean(arrival->fault == NULL));
+	if (arrival->fault != NULL)
+		add_text(told, "reason", arrival->fault);
+	json_object_set_new(told, "status", json_integer(arrival->status));
+	json_dumpf(told, stdout, JSON_COMPACT);
 	putchar('\n');
-	json_decref(arrival);
+	json_decref(told);
 }
 
 /* The headers by which a callback tells what it is; the others are HTTP's own, or the sender's. */
@@ -149,19 +163,20 @@ static void body_print(const char *body, size_t len)
 	free(shown);
 }
 
-static void arrival_print(const struct pl_http_call *call, const char *time, int status)
+static void arrival_print(const struct arrival *arrival)
 {
+	const struct pl_http_call *call = arrival->call;
 	const char *name, *value;
 	size_t len;
 	const char *body = pl_http_call_body(call, &len);
 
-	printf("%-24s %s ", time, pl_http_call_method(call));
+	printf("%-24s %s ", arrival->time, pl_http_call_method(call));
 	text_print(pl_http_call_path(call));
 	if (*pl_http_call_query(call) != '\0') {
 		putchar('?');
 		text_print(pl_http_call_query(call));
 	}
-	printf(", answer %d\n", status);
+	printf(", answer %d\n", arrival->status);
 	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++) {
 		if (!is_telling(name))
 			continue;
@@ -169,17 +184,38 @@ static void arrival_print(const struct pl_http_call *call, const char *time, int
 		text_print(value);
 		putchar('\n');
 	}
+	if (arrival->fault != NULL)
+		printf("  not verified: %s\n", arrival->fault);
+	else if (arrival->is_judged)
+		puts("  verified");
 	if (len > 0)
 		body_print(body, len);
 }
 
+static void judge(const struct receiver *receiver, struct arrival *arrival, uint64_t now_ms)
+{
+	struct signature_claim claim = {
+		.id = pl_http_call_header(arrival->call, "webhook-id"),
+		.timestamp = pl_http_call_header(arrival->call, "webhook-timestamp"),
+		.signature = pl_http_call_header(arrival->call, "webhook-signature"),
+	};
+
+	arrival->is_judged = receiver->rule.secrets.count > 0;
+	if (!arrival->is_judged)
+		return;
+	claim.body = pl_http_call_body(arrival->call, &claim.len);
+	arrival->fault = signature_fault(&receiver->rule, &claim, now_ms);
+}
+
 static void tell(const struct receiver *receiver, const struct pl_http_call *call, int status)
 {
-	char time[PL_TIME_SIZE];
+	struct arrival arrival = { .call = call, .status = status };
+	uint64_t now_ms = pl_clock_wall_ms();
 
-	pl_time_format(pl_clock_wall_ms(), time);
+	pl_time_format(now_ms, arrival.time);
+	judge(receiver, &arrival, now_ms);
 	flockfile(stdout);
-	(receiver->json ? arrival_json : arrival_print)(call, time, status);
+	(receiver->json ? arrival_json : arrival_print)(&arrival);
 	fflush(stdout);
 	funlockfile(stdout);
 }
@@ -310,6 +346,10 @@ int receiver_start(
 	const char *why = read_words(receiver, words, &port);
 	int code = COMMAND_USAGE;
 
+	if (why == NULL && !signature_rule_read(command, &words->signing, &receiver->rule)) {
+		receiver_free(receiver);
+		return COMMAND_USAGE;
+	}
 	if (why == NULL)
 		code = start_server(receiver, (unsigned)port, &why);
 	if (code != COMMAND_OK) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "arguments.h"
+#include "signature.h"
 
 #define RECEIVER_BODY_MAX   (16u * 1024 * 1024) /* 1 MiB of data, escaped six times, and meta */
 #define RECEIVER_SCRIPT_MAX 100
@@ -17,21 +18,22 @@ struct receiver;
 
 struct receiver_words { /* the flags as given, NULL for none */
 	const char *port, *status, *script, *delay;
+	struct signature_words signing;
 };
 /* Rows for a table of flags; words is what they write to. */
 #define RECEIVER_FLAGS(words)                                     \
 	{ .name = "--port", .value = &(words).port },             \
 		{ .name = "--status", .value = &(words).status }, \
 		{ .name = "--script", .value = &(words).script }, \
-	{                                                         \
-		.name = "--delay", .value = &(words).delay        \
-	}
+		{ .name = "--delay", .value = &(words).delay }, SIGNATURE_FLAGS((words).signing)
 #define RECEIVER_HELP                                                                    \
 	"  --port N         the port to listen on, 127.0.0.1 alone (any that is free)\n" \
 	"  --status N       what to answer (200)\n"                                      \
 	"  --script N,N,... what to answer one after the other; the last one goes on: "  \
 	"503,503,200\n"                                                                  \
-	"  --delay TIME     how long to wait before each answer, such as 500ms or 2s\n"
+	"  --delay TIME     how long to wait before each answer, such as 500ms or "      \
+	"2s\n" SIGNATURE_HELP                                                            \
+	"                   With a secret each arrival is verified; the answer is the same.\n"
 
 /* Says on stderr what is wrong: COMMAND_USAGE, or COMMAND_FAILED when nobody can listen there. */
 int receiver_start(

@@ -175,3 +175,25 @@ def test_an_old_delivery_may_be_a_replay(programs):
     assert code == 1 and "too old" in said
     assert verify(delivery, "--tolerance", "0s", SIGNING_SECRET=OLD)[0] == 0
     assert verify(delivery, "--tolerance", "36500d", SIGNING_SECRET=OLD)[0] == 0
+
+
+def round_trip(pipeline, provider, *words, **settings):
+    """fetchback send --listen: what it says."""
+    run = subprocess.run(
+        [program("fetchback"), "send", provider.url(), "--listen", "--api", pipeline.url, *words],
+        capture_output=True, text=True, timeout=patience.bound(None),
+        env={"PATH": os.environ["PATH"], **settings},
+    )
+    assert run.returncode == 0, run
+    return run.stdout
+
+
+def test_the_commands_receiver_verifies(launch, provider):
+    pipeline = launch(SIGNING_SECRET=OLD)
+    assert "\n  verified\n" in round_trip(pipeline, provider, "--secret", OLD)
+    said = round_trip(pipeline, provider, SIGNING_SECRET=NEW)
+    assert "\n  not verified: no signature of it is made with this secret\n" in said
+    assert '"verified":true' in round_trip(pipeline, provider, "--json", SIGNING_SECRET=OLD)
+    said = round_trip(pipeline, provider, "--json", SIGNING_SECRET=NEW)
+    assert '"verified":false,"reason":"no signature' in said
+    assert "verified" not in round_trip(pipeline, provider)
