@@ -1,5 +1,5 @@
 """
-docs/TOUR.md, walked: its commands typed in its terminals, what it shows compared with what comes.
+docs/TOUR.md is walked here: its commands typed in its terminals, what it shows compared with what comes.
 
 A block ```console is the reader's own terminal. A word behind it names another one, whose last command
 goes on: a block without `$` shows what it says next, `^C` ends it. "compose" is section 8, for which an
@@ -14,10 +14,10 @@ import subprocess
 import pytest
 
 from peers import patience, stage
+from peers.compose import Stack
 from peers.pipeline import BIN, ROOT, SANITIZERS
 from peers.process import Process
 from test_compose import engine  # noqa: F401  a fixture
-from peers.compose import Stack
 
 YOURS, COMPOSE = "", "compose"
 PORTS = ("3001", "8000", "8001", "9101", "9102")
@@ -90,7 +90,7 @@ def unsaid(shown, said):
 
 
 def unshown(shown, said):
-    """The first line said that was not shown, where the page leaves nothing out; and the order."""
+    """The first line said that was not shown, unless the page leaves something out."""
     told = [line for line in shown if line.strip()]
     heard = [line for line in said if line.strip()]
     if "…" in told:
@@ -146,7 +146,7 @@ class Shell:
 
 
 class Tour:
-    """One walk. said[page's id or pid] is what stands for it today."""
+    """One walk. today[what the page says] is what is typed in its stead."""
 
     def __init__(self, cast, folder):
         self.cast, self.folder = cast, str(folder)
@@ -230,8 +230,10 @@ class Tour:
 def tour(cast, tmp_path, programs):
     walk = Tour(cast, tmp_path)
     yield walk
-    troubles = [trouble for process in walk.terminals.values() for trouble in process.troubles() if process.name != "round"]
+    ended = walk.terminals.pop("round", None)  # by itself, as the page wants
+    troubles = [trouble for process in walk.terminals.values() for trouble in process.troubles()]
     assert not troubles, troubles
+    assert ended is None or ended.wait() == 0, ended.story()
 
 
 @pytest.mark.long
@@ -243,7 +245,7 @@ def test_the_tour_goes_as_told(tour, cast, tmp_path):
                 tour.type(shell, command, shown, 60)
         elif terminal != COMPOSE:
             tour.watch(terminal, lines)
-    assert tour.terminals["round"].wait() == 0
+    tour.terminals["round"].wait()
     assert not any(process.alive for process in tour.terminals.values()), "the page leaves something running"
 
 
@@ -261,16 +263,17 @@ def test_the_containers_of_the_tour_go_as_told(engine, tour, cast, tmp_path):  #
     folder = tmp_path / "clone"
     folder.mkdir()
     stack = Stack(engine, folder)
-    stack.port = int(tour.ports["3001"])
+    stack.port = int(tour.ports["3001"])  # of the environment, which wins over its .env
     peer = cast(Process("peer", ["/bin/bash", "-c", "exec " + little_server(tour.ports["8000"])], str(tmp_path), tour.env))
     compose = shlex.join([*engine.compose, "-p", stack.name, "-f", "docker-compose.yml", "-f", "build-on-host.yml"])
     tour.today["docker compose"] = compose
     env = {**engine.env, "PORT": str(stack.port)}
+    walk = [step for terminal, lines in blocks() if terminal == COMPOSE for step in steps(lines)]
     try:
         stack.build()
         peer.launch()
         shell = cast(Shell(folder, env))
-        for command, shown in [step for terminal, lines in blocks() if terminal == COMPOSE for step in steps(lines)]:
+        for command, shown in walk:
             if command.startswith("curl"):
                 patience.until(stack.ready, stack.story, 60)
             tour.type(shell, command, shown, 180)
