@@ -34,9 +34,16 @@ local function cancel(name, message)
 	local data = data_of(call('GET', record_key(id)))
 	if q == 'd' and data then count('bytes', -data.bytes) end
 	append_event(id, last, now, { state = 'c' }, who, name, stage, 'cancelled', message)
-	finish(id, head[6], size_of(id, data))
+	finish(id, head[6], last[1] + 1, size_of(id, data), now)
 	if q == 'f' then leader_leaves(id) end
 	return worker and 'HELD' or 'OK'
+end
+
+-- Held until another request is final (dedupeMode latest): it keeps that place through a pause.
+local function is_held_after(of)
+	local current = group_of(of)
+	local value = current and call('HGET', T .. 'after', current)
+	return value and split(value)[1] == of
 end
 
 local verbs = {}
@@ -56,7 +63,7 @@ function verbs.pause()
 	local due = 0
 	if worker then
 		touch(id, worker, hold, '!', q == 'f' and 'pause' or nil)
-	else
+	elseif not is_held_after(id) then
 		due = take_out(q, id, state)
 	end
 	if q == 'f' then leader_leaves(id) end
@@ -70,6 +77,7 @@ function verbs.resume()
 	local due = till_of()
 	append_event(id, last, now, { state = letter }, who, 'resumed', stage, nil, nil, due > now and due or nil)
 	if worker then return 'OK' end -- settle sees the record as it is by then
+	if group_of(id) then return 'OK' end -- it goes on waiting for another
 	if due > now then delay(q, id, due) else put_in(q, id) end
 	return 'OK'
 end

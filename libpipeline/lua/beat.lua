@@ -53,5 +53,5 @@ for _, dead in ipairs(call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 4)
 	end
 	if taken >= REAP_MAX then return { status, reaped, taken, 1 } end
 end
-if taken > 0 then ring(q) end
+if taken > 0 or reaped > 0 then ring(q) end -- the dead may have taken the bell with them
 return { status, reaped, taken, 0 }

@@ -9,6 +9,7 @@ local COLD_SLOTS = 2  -- for a host that is new or had no success lately
 local COLD_ANSWERS = 8
 
 local call = redis.call
+local ANSWER_MAX = 8 * 1024 * 1024 -- bytes of records in one answer, about
 
 local function now_ms()
 	local t = call('TIME')
@@ -205,11 +206,15 @@ local function append_event(id, last, now, change, who, name, stage, fault, mess
 	if last[1] + 1 > EVENTS_FIRST + EVENTS_LAST + COMPACT_LAG then compact(id) end
 end
 
--- What a record's last fetch committed: nil, or { kind, bytes, chunks, token }.
+-- What the fetch of this round has committed: nil, or { kind, bytes, chunks, token }. A refetch has
+-- given up what was there before; a request that starts in deliver brings its data with it.
 local function data_of(text)
 	local data
+	local round = split(last_of(text))[6]
+	local any_round = split(string.sub(text, 1, 8))[3] == 'd'
 	each_event(text, function(line)
 		local f = split(line)
+		if f[6] ~= round and not any_round then return end
 		if f[16] and f[16] ~= '' and f[16] ~= '-' then
 			data = { kind = f[16], bytes = tonumber(f[17]), chunks = tonumber(f[19] or '') or 0, token = f[20] }
 		end
@@ -309,6 +314,16 @@ local function hand_key(name, id)
 	if value then call('SET', name, id .. '\t' .. (split(value)[2] or ''), 'KEEPTTL', 'XX') end
 end
 
+-- Where a request that waited for another goes on: into its lane, or until its own time has come.
+local function place(q, id, last, head, now, groups)
+	local till = tonumber(last[15] or '')
+	if till and created_of(id) + till > now then
+		delay(q, id, created_of(id) + till)
+	else
+		group(groups, head[2], lane_of(head, q), id)
+	end
+end
+
 -- A leader's fetch is over: its followers are served a few at a time (fan in reserve).
 local function leader_done(id)
 	if not any('leaders') then return end
@@ -352,35 +367,39 @@ local function revive(id, data)
 	count('live', 1)
 end
 
--- The end of a request, final in whatever state: what was held for it starts. size: what it uses.
-local function finish(id, owner, size)
+-- The end of a request, final in whatever state: what was held for it starts. n: the number of its
+-- last event, by which retention knows that this end still stands. size: what it uses.
+local function finish(id, owner, n, size, now)
 	count('live', -1)
-	count('kept', size or size_of(id))
+	count('kept', size)
 	if owner and owner ~= '' then count('live:' .. owner, -1) end
-	call('RPUSH', T .. 'finished', id)
+	call('RPUSH', T .. 'finished', id .. '\t' .. n)
 	if not any('after') then return end
 	local value = call('HGET', T .. 'after', id)
 	if not value then return end
 	call('HDEL', T .. 'after', id)
 	local held, name = unpack(split(value))
-	if group_of(held) == id then
-		call('HDEL', T .. 'joined', held)
-		hand_key(name, held)
-		put_in('f', held)
+	if group_of(held) ~= id then return end
+	call('HDEL', T .. 'joined', held)
+	hand_key(name, held)
+	local last, groups = last_line(held), {}
+	if last and not is_paused(last[3]) then
+		place('f', held, last, head_line(held), now, groups)
+		enqueue('f', groups)
 	end
 end
 
--- The same for a batch of { id, owner, size }, in few calls where nothing is held for any of them.
-local function finish_all(ended)
+-- The same for a batch of { id, owner, n, size }, in few calls where nothing is held for any of them.
+local function finish_all(ended, now)
 	if #ended == 0 then return end
 	if any('after') then
-		for _, one in ipairs(ended) do finish(one[1], one[2], one[3]) end
+		for _, one in ipairs(ended) do finish(one[1], one[2], one[3], one[4], now) end
 		return
 	end
 	local ids, owners, kept = {}, {}, 0
 	for i, one in ipairs(ended) do
-		ids[i] = one[1]
-		kept = kept + one[3]
+		ids[i] = one[1] .. '\t' .. one[3]
+		kept = kept + one[4]
 		if one[2] ~= '' then owners[one[2]] = (owners[one[2]] or 0) + 1 end
 	end
 	count('live', -#ids)
@@ -396,8 +415,7 @@ local function supersede(id, now)
 	local last = last_line(id)
 	if not last then return end
 	append_event(id, last, now, { state = 'c' }, 'qi', 'cancelled', 'f', 'superseded', 'a newer request took its place')
-	local head = head_line(id)
-	finish(id, head[6])
+	finish(id, head_line(id)[6], last[1] + 1, size_of(id), now)
 end
 
 -- What a record's last fetch committed, ready to be appended to another: { block, fields }.
@@ -405,9 +423,10 @@ local function fetched_of(id)
 	local text = call('GET', record_key(id))
 	if not text then return nil end
 	local found
+	local round = split(last_of(text))[6]
 	each_event(text, function(line, from, to)
 		local f = split(line)
-		if f[16] and f[16] ~= '' and f[16] ~= '-' then
+		if f[6] == round and f[16] and f[16] ~= '' and f[16] ~= '-' then
 			found = { block = string.sub(text, from, to - #line - 1), fields = f }
 		end
 	end)
@@ -425,7 +444,7 @@ local function take_over(id, fetched, now, groups)
 	if tonumber(f[19] or '') then memo.shared = true; call('HINCRBY', T .. 'shared', f[20], 1) end
 	append(id, fetched.block .. table.concat(f, '\t') .. '\n')
 	count('bytes', tonumber(f[17] or '') or 0)
-	if not is_paused(last[3]) then group(groups, head[2], head[5], id) end
+	if not is_paused(last[3]) then place('d', id, last, head, now, groups) end
 end
 
 -- Chunks may be shared by requests that joined: the last one takes them away.

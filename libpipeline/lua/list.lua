@@ -41,10 +41,12 @@ if position < 0 then return { minute, -1, '' } end
 
 local from = math.max(0, position - most + 1)
 local ids = call('LRANGE', list_key(minute), from, position)
+local bytes = 0
 for i = #ids, 1, -1 do
 	local id = ids[i]
 	local record = call('GET', record_key(id))
 	if record then
+		bytes = bytes + #record
 		local last = split(last_of(record))
 		local q = queue_of(last[3])
 		local held = q and holder_of(q, id) and 1 or 0
@@ -53,6 +55,10 @@ for i = #ids, 1, -1 do
 			reason, till, ahead = waiting_of(id, last, split(string.sub(record, 1, HEAD_MAX)), now, limits)
 		end
 		for _, value in ipairs({ id, record, held, reason, till, ahead, minute, from + i - 1 }) do answer[#answer + 1] = value end
+	end
+	if bytes > ANSWER_MAX then
+		from = from + i - 1 -- the rest is for the next call
+		break
 	end
 end
 if from > 0 then

@@ -92,7 +92,7 @@ local function keyed(i, refused)
 	local kind, key, hash, window = unpack(split(ARGV[i + 7]))
 	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 6] .. ':' .. key
 	local earlier, was = unpack(split(call('GET', name) or ''))
-	if earlier == ARGV[i] then return 1 end
+	if earlier == ARGV[i] or call('EXISTS', record_key(ARGV[i])) == 1 then return 1 end
 	local last = last_line(earlier) -- nil: none, or deleted meanwhile
 	if last and was ~= hash then return 3 end
 	if last and (kind == 'i' or kind == 'd') then return earlier end

@@ -13,11 +13,12 @@ if queue_of(last[3]) or is_told(id) then return { 'BUSY', '' } end
 if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then return { 'FULL', '' } end
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
 local data = data_of(call('GET', record_key(id)))
-drop_chunks(data, ARGV[5])
+if head[3] == 'f' then drop_chunks(data, ARGV[5]) end
 revive(id, data)
 if head[6] ~= '' then count('live:' .. head[6], 1) end
 append_event(id, last, now,
 	{ state = head[3] == 'd' and 'f' or 'q', fetches = 0, deliveries = 0, refetch = last[6] + 1 }, who,
 	'refetch', 'f')
+if head[3] == 'd' and data then count('bytes', data.bytes) end
 put_in(head[3], id)
 return { 'OK', '' }

@@ -3,11 +3,12 @@
 --
 -- ARGV: queue, worker, want, weighing position, host concurrency, host rate, cold ms, most
 --   undelivered bytes
--- Returns { "OK" or "STALE" or "PAUSED" or "FULL", next due (ms from now, -1: none), then per
+-- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms from now, -1: none), then per
 -- request: id, record }.
 local q, worker, want, position = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local limits = { host_concurrency = tonumber(ARGV[5]), rate = tonumber(ARGV[6]), cold_ms = tonumber(ARGV[7]) }
 local bytes_max = tonumber(ARGV[8])
+local READ_STEP = 16 -- records read at once
 local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
 local now = now_ms()
 
@@ -63,15 +64,12 @@ local function fan()
 				if last and string.sub(last[3], 1, 1) == 'x' then
 					append_event(id, own, now, {}, 'qw', 'join_failed', 'f', last[13], last[14])
 				end
-				group(again, head[2], head[4], id)
+				place('f', id, own, head, now, again)
 			end
 		end
 	end
-	if #followers < FAN_MAX then
-		call('LPOP', T .. 'fan')
-	else
-		ring('f')
-	end
+	if #followers < FAN_MAX then call('LPOP', T .. 'fan') end
+	if call('EXISTS', T .. 'fan') == 1 then ring('f') end
 	enqueue('d', onward)
 	enqueue('f', again)
 end
@@ -121,10 +119,13 @@ local function serve(p, most)
 	host.n = host.n + #alive
 	local _, rate = limits_of(lane, limits)
 	local due = rate > 0 and #alive > 0 and math.max(host.v, now) + #alive * 1000 / rate or nil
+	host.v = due or host.v
+	local left = 0
+	if take > 0 then left, till = room_of(host, now, limits, lane) end
 	local starving = host.w
 	if take > 0 and #popped < take then
 		-- empty: it leaves at once
-	elseif take > 0 and room > #alive then
+	elseif left > 0 then
 		call('RPUSH', turn_key(q, p), lane)
 		turns = turns .. p
 	elseif till then
@@ -165,12 +166,20 @@ local answer = { 'OK', next_due() }
 if #ids > 0 then
 	count(q, -#ids)
 	call('HSET', held_key(worker), unpack(holds))
-	local keys = {}
-	for i, id in ipairs(ids) do keys[i] = record_key(id) end
-	local records = call('MGET', unpack(keys))
-	for i, id in ipairs(ids) do
-		answer[#answer + 1] = id
-		answer[#answer + 1] = records[i]
+	-- What is too much for one answer the worker holds all the same: recover brings it.
+	local bytes = 0
+	for from = 1, #ids, READ_STEP do
+		if bytes > ANSWER_MAX then
+			answer[1] = 'MORE'
+			break
+		end
+		local keys = {}
+		for i = from, math.min(from + READ_STEP - 1, #ids) do keys[#keys + 1] = record_key(ids[i]) end
+		for i, record in ipairs(call('MGET', unpack(keys))) do
+			bytes = bytes + (record and #record or 0)
+			answer[#answer + 1] = ids[from + i - 1]
+			answer[#answer + 1] = record
+		end
 	end
 end
 for _, p in ipairs(PRIORITIES) do

@@ -15,13 +15,17 @@ local steps, freed = 0, 0
 
 local function too_much() return bytes_max > 0 and kept - freed > bytes_max end
 
--- The oldest of a list that is still final; what is not any more comes back when it is final again.
+-- The oldest of a list whose end still stands: an entry is an id and the number of its last event.
+-- What went on since stands in the list again by its later end.
 local function oldest(list)
 	for _ = 1, most do
-		local id = call('LINDEX', T .. list, 0)
-		if not id then return nil end
+		local entry = call('LINDEX', T .. list, 0)
+		if not entry then return nil end
+		local id, n = unpack(split(entry))
 		local last = last_line(id)
-		if last and not queue_of(last[3]) then return id, last, created_of(id) + tonumber(last[2]) end
+		if last and last[1] == n and not queue_of(last[3]) then
+			return id, last, created_of(id) + tonumber(last[2]), entry
+		end
 		call('LPOP', T .. list)
 		steps = steps + 1
 	end
@@ -65,19 +69,19 @@ local function remove(list, id)
 end
 
 local function step()
-	local id, last, at = oldest('finished')
+	local id, last, at, entry = oldest('finished')
 	if id and string.sub(last[3], 1, 1) == 'x' then
 		call('LPOP', T .. 'finished')
-		call('RPUSH', T .. 'dead', id)
+		call('RPUSH', T .. 'dead', entry)
 		return true
 	end
 	if id and (now - at >= data_ms or too_much()) then
 		call('LPOP', T .. 'finished')
 		strip_data(id)
-		call('RPUSH', T .. 'bare', id)
+		call('RPUSH', T .. 'bare', entry)
 		return true
 	end
-	id, last, at = oldest('bare')
+	id, last, at, entry = oldest('bare')
 	if id and now - at >= record_ms then
 		remove('bare', id)
 		return true
@@ -85,7 +89,7 @@ local function step()
 	if id and too_much() then
 		call('LPOP', T .. 'bare')
 		strip_log(id)
-		call('RPUSH', T .. 'stripped', id)
+		call('RPUSH', T .. 'stripped', entry)
 		return true
 	end
 	id, last, at = oldest('stripped')

@@ -54,6 +54,23 @@ local function commit(token, chunks)
 	return true
 end
 
+-- A record that its worker could not read ends all the same, if its last line can be.
+local function tell_unreadable(id)
+	local last = last_line(id)
+	if not last or not tonumber(last[1]) or not tonumber(last[2]) then return '' end
+	append_event(id, last, now, { state = 'x' }, 'qe', 'failed', q, nil, 'the record is not of our form')
+	return tostring(last[1] + 1)
+end
+
+-- A leader that has failed fails its followers; one whose own time was over leaves them behind.
+local function lead_on(id, text)
+	if any('leaders') and split(last_of(text))[13] == 'expired' then
+		leader_leaves(id)
+	else
+		leader_done(id)
+	end
+end
+
 local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, kept, text)
 	local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
 	local host = host_for(lane)
@@ -73,6 +90,7 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	end
 	if chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
 	if verdict ~= 'X' and text ~= '' then append(id, text) end
+	if verdict == 'F' and text == '' then text = tell_unreadable(id) end
 
 	if verdict == 'D' and q == 'f' then
 		bytes = bytes + size
@@ -83,10 +101,10 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	elseif verdict == 'B' then
 		if not paused then group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
-		ended[#ended + 1] = { id, owner, kept + RECORD_OVERHEAD }
+		ended[#ended + 1] = { id, owner, string.match(text, '^%d+') or '0', kept + RECORD_OVERHEAD }
 		if verdict == 'F' then
 			dead[#dead + 1] = id
-			if q == 'f' then leader_done(id) end
+			if q == 'f' then lead_on(id, text) end
 		end
 		if q == 'd' then bytes = bytes - size end
 	end
@@ -125,7 +143,7 @@ end
 if #gone > 0 then
 	call('HDEL', held_key(worker), unpack(gone))
 	count('bytes', bytes)
-	finish_all(ended)
+	finish_all(ended, now)
 	if #dead > 0 then
 		index_add('x', now, dead)
 		count('dead', #dead)

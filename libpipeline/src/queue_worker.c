@@ -125,6 +125,7 @@ static enum pl_err reserve_note(const char *word, enum pl_reserve_note *note)
 		{ "OK", PL_RESERVE_SERVED },
 		{ "PAUSED", PL_RESERVE_PAUSED },
 		{ "FULL", PL_RESERVE_FULL },
+		{ "MORE", PL_RESERVE_MORE },
 	};
 	for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
 		if (strcmp(notes[i].word, word) == 0) {

@@ -359,6 +359,10 @@ static enum pl_err decode_event(
 	bool is_first = event == record->events;
 	if (event->attempt > 0 || (!is_first && event->refetch != event[-1].refetch))
 		record->partial = (struct pl_partial) { 0 }; /* a later fetch began anew */
+	if (!is_first && event->refetch != event[-1].refetch &&
+		record->request.starts_in == PL_STAGE_FETCH)
+		record->data =
+			(struct pl_data) { .kind = PL_DATA_NONE }; /* given up by the refetch */
 	if (f[DATA][0] == '-' && !decode_partial(&record->partial, f + DATA))
 		return PL_EINVAL;
 	if (f[DATA][0] != '\0' && f[DATA][0] != '-' && !commit_data(record, event, f + DATA, block))
@@ -381,9 +385,9 @@ static char *decode_block(char *at, char *end, struct block *block)
 
 static struct pl_event *next_event(struct pl_record *record, size_t *room)
 {
+	if (record->events_count >= EVENTS_MAX)
+		return NULL;
 	if (record->events_count == *room) {
-		if (*room >= EVENTS_MAX)
-			return NULL;
 		*room = *room == 0 ? 8 : *room * 2;
 		record->events = pl_realloc(record->events, *room * sizeof *record->events);
 	}

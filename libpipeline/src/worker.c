@@ -146,9 +146,11 @@ static void on_registered(void *arg, enum pl_err err, const char *why)
 		worker_refused(worker);
 		return;
 	}
-	if (strcmp(why, "new") == 0)
+	if (strcmp(why, "new") == 0) {
 		pl_log(PL_LOG_WARN, NULL, "redis_empty",
 			"nothing stood in Redis: a new one, or one that was emptied");
+		worker_hosts_tell(worker);
+	}
 	worker->lease_until_ms = until_ms;
 	serve(worker);
 }
@@ -232,6 +234,8 @@ static void on_message(void *arg, enum pl_err err, const char *message)
 {
 	struct pl_worker *worker = arg;
 	worker->listen_underway = false;
+	if (err == PL_OK && message != NULL && worker->phase != WORKER_CLOSED)
+		take_message(worker, message); /* it was popped: nobody says it again */
 	if (worker->phase != WORKER_SERVING)
 		return;
 	if (err != PL_OK) {
@@ -239,10 +243,9 @@ static void on_message(void *arg, enum pl_err err, const char *message)
 		worker->more = true;    /* a bell may have been lost with the connection */
 		return;
 	}
-	if (message != NULL)
-		take_message(worker, message);
 	/* With a bell just taken, the reserve it leads to decides what to listen to next. */
-	if (!worker->more || worker->running.count + worker->settling.count >= worker->prefetch)
+	if (!worker->more || worker->draining ||
+		worker->running.count + worker->settling.count >= worker->prefetch)
 		worker_listen(worker);
 }
 

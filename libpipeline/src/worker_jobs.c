@@ -12,8 +12,9 @@
 #include "pipeline/mem.h"
 #include "worker_metrics.h"
 
-#define FULL_WAIT_MS 250 /* undelivered data fills its share of Redis: look again so often */
-#define TEXT_MAX     (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
+#define FULL_WAIT_MS    250  /* undelivered data fills its share of Redis: look again so often */
+#define REFUSED_WAIT_MS 1000 /* Redis has no room for bodies: begin nothing for so long */
+#define TEXT_MAX        (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
 
 struct pl_job_outcome {
 	enum pl_settle_verdict verdict;
@@ -354,6 +355,14 @@ static bool is_for_us(const struct pl_job *job)
 		       : state == PL_STATE_QUEUED || state == PL_STATE_SCHEDULED;
 }
 
+static bool was_cut_early(const struct pl_job *job)
+{
+	for (size_t i = 0; i < job->worker->early_count; i++)
+		if (strcmp(job->worker->early[i], job->id) == 0)
+			return true;
+	return false;
+}
+
 /* What ends a job before it has begun; none of it is an attempt. */
 static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 {
@@ -362,7 +371,7 @@ static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 	*out = (struct pl_verdict) {
 		.kind = PL_VERDICT_FAIL, .outcome = PL_OUTCOME_NONE, .no_attempt = true
 	};
-	if (!worker_lease_holds(job->worker) || job->worker->draining) {
+	if (!worker_lease_holds(job->worker) || job->worker->draining || was_cut_early(job)) {
 		out->kind = PL_VERDICT_BACK;
 		return true;
 	}
@@ -436,11 +445,16 @@ static void on_reserved(void *arg, enum pl_err err, enum pl_reserve_note note, i
 		uv_timer_start(&worker->due, on_due, wait + 1, 0);
 	else
 		uv_timer_stop(&worker->due);
+	if (note == PL_RESERVE_MORE)
+		worker->reserve_unknown = true;
 	if (count >= worker->wanted)
 		worker->more = true;
 	for (size_t i = 0; i < count; i++)
 		begin(worker, &items[i]);
+	if (!worker->reserve_unknown)
+		worker->early_count = 0;
 	worker_listen(worker);
+	worker_check_drained(worker);
 }
 
 static void on_recovered(void *arg, enum pl_err err, enum pl_reserve_note note, int64_t next_due_ms,
@@ -448,7 +462,7 @@ static void on_recovered(void *arg, enum pl_err err, enum pl_reserve_note note, 
 {
 	struct pl_worker *worker = arg;
 	if (err == PL_OK) {
-		worker->reserve_unknown = count == PL_RESERVE_MAX;
+		worker->reserve_unknown = false;
 		worker->more = true;
 	}
 	on_reserved(worker, err, note, next_due_ms, items, count);
@@ -472,7 +486,8 @@ void jobs_recover(struct pl_worker *worker)
 void jobs_reserve(struct pl_worker *worker)
 {
 	size_t busy = worker->running.count + worker->settling.count;
-	if (worker->reserve_underway || worker->draining || busy >= worker->prefetch)
+	if (worker->reserve_underway || worker->draining || busy >= worker->prefetch ||
+		pl_clock_mono_ms() < worker->full_until_ms)
 		return;
 	if (worker->reserve_unknown) {
 		jobs_recover(worker);
@@ -487,6 +502,13 @@ void jobs_reserve(struct pl_worker *worker)
 	worker->more = false;
 	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, want,
 		worker->work->stage == PL_STAGE_FETCH ? worker->bytes_max : 0, on_reserved, worker);
+}
+
+void pl_worker_redis_full(struct pl_worker *worker)
+{
+	worker->full_until_ms = pl_clock_mono_ms() + REFUSED_WAIT_MS;
+	worker->more = true;
+	uv_timer_start(&worker->due, on_due, REFUSED_WAIT_MS, 0);
 }
 
 /* ---- cutting ---- */
@@ -516,6 +538,10 @@ void jobs_cut(struct pl_worker *worker, const char *id)
 			return;
 		}
 	}
+	/* The word may come before the job: they travel over two connections. */
+	bool may_come = worker->reserve_underway || worker->reserve_unknown;
+	if (may_come && worker->early_count < WORKER_EARLY_MAX)
+		memcpy(worker->early[worker->early_count++], id, strnlen(id, PL_UUID_SIZE - 1) + 1);
 }
 
 void jobs_drop_all(struct pl_worker *worker)

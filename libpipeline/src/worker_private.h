@@ -21,6 +21,8 @@ enum worker_phase {
 	WORKER_CLOSED,
 };
 
+#define WORKER_EARLY_MAX 64 /* words that may overtake their jobs at a time */
+
 struct job_list {
 	struct pl_job *first;
 	size_t count;
@@ -48,8 +50,11 @@ struct pl_worker {
 	bool reserve_underway;
 	size_t wanted;        /* by the reserve under way */
 	bool reserve_unknown; /* its answer was lost: recover before reserving again */
-	bool more;            /* a reserve may bring something */
-	bool refused;         /* Redis refused a call: wait for `again` */
+	char early[WORKER_EARLY_MAX][PL_UUID_SIZE]; /* to be cut, and not here yet */
+	size_t early_count;
+	uint64_t full_until_ms; /* mono: Redis has refused bodies */
+	bool more;              /* a reserve may bring something */
+	bool refused;           /* Redis refused a call: wait for `again` */
 	uint64_t bytes_max; /* undelivered bytes in Redis at which a fetch worker stops reserving */
 
 	struct pl_host_limit *limits; /* of HOSTS_FILE; NULL: none given */

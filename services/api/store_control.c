@@ -125,7 +125,7 @@ static void each_item(struct store *store, void (*visit)(struct change_item *ite
 	DL_FOREACH_SAFE(store->changes, change, next)
 	{
 		size_t left = change->open;
-		for (size_t i = 0; i < change->begun && left > 0; i++) {
+		for (size_t i = 0; left > 0 && i < change->begun; i++) {
 			if (change->items[i].step == CHANGE_OVER)
 				continue;
 			left--; /* the last visit may end the change, and its memory */

@@ -27,12 +27,13 @@
 #include "pipeline/text.h"
 #include "verdict.h"
 
-#define CONNECT_MS      5000
-#define IDLE_MS         60000
-#define REDIRECTS_MAX   5
-#define IGNORED_MAX     (64 * 1024) /* of an answer that is an error */
-#define VALIDATOR_AGE_S 60 /* a Last-Modified younger than this is not strong (RFC 9110 8.8.2.2) \
-			    */
+#define CONNECT_MS    5000
+#define IDLE_MS       60000
+#define REDIRECTS_MAX 5
+#define IGNORED_MAX   (64 * 1024) /* of an answer that is an error */
+#define VALIDATOR_AGE_S                                                          \
+	60 /* a Last-Modified younger than this is not strong (RFC 9110 8.8.2.2) \
+	    */
 #define TOKEN_SIZE 17
 #define ROOM_SMALL PL_DATA_INLINE_MAX
 #define ROOM_LARGE PL_CHUNK_MAX
@@ -141,6 +142,8 @@ static void on_stored(void *arg, enum pl_err err, const char *why)
 		const struct pl_log_about about = { .request_id = fetch->job->id,
 			.stage = "fetch" };
 		pl_log(PL_LOG_WARN, &about, "chunk_lost", "%s", why);
+		if (err == PL_ELIMIT)
+			pl_worker_redis_full(fetch->fetcher->worker);
 		fetch->lost_chunk = true;
 		if (fetch->exchange != NULL)
 			pl_http_cut(fetch->exchange, PL_FAULT_CANCELLED);

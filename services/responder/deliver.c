@@ -239,11 +239,23 @@ static void post(struct delivery *delivery)
 	delivery->exchange = pl_http_start(pl_worker_http(delivery->deliverer->worker), &options);
 }
 
+static void settle_gone(struct delivery *delivery)
+{
+	settle(delivery, &(struct pl_verdict) { .kind = PL_VERDICT_FAIL,
+				 .outcome = PL_OUTCOME_NONE,
+				 .fault = PL_FAULT_DATA_EXPIRED,
+				 .message = "the fetched data is gone" });
+}
+
 /* ---- composing ---- */
 
 static void compose_and_post(struct delivery *delivery)
 {
 	const struct pl_record *record = delivery->job->record;
+	if (record->data.chunks > 0 && delivery->data.len != record->data.bytes) {
+		settle_gone(delivery);
+		return;
+	}
 	const char *bytes =
 		record->data.chunks > 0 ? delivery->data.data : record->data.inline_bytes;
 	enum pl_err err = payload_compose(record, bytes, &delivery->body);
@@ -278,10 +290,7 @@ static void on_chunk(void *arg, enum pl_err err, const char *bytes, size_t len)
 	if (err == PL_OK)
 		err = pl_buf_add(&delivery->data, bytes, len);
 	if (err == PL_ENOTFOUND || err == PL_ELIMIT)
-		settle(delivery, &(struct pl_verdict) { .kind = PL_VERDICT_FAIL,
-					 .outcome = PL_OUTCOME_NONE,
-					 .fault = PL_FAULT_DATA_EXPIRED,
-					 .message = "the fetched data is gone" });
+		settle_gone(delivery);
 	else if (err != PL_OK || delivery->job->is_cut)
 		settle_back(delivery);
 	else

@@ -218,7 +218,12 @@ struct pl_reserved {
 	const char *text; /* NULL: deleted meanwhile */
 	size_t text_len;
 };
-enum pl_reserve_note { PL_RESERVE_SERVED, PL_RESERVE_PAUSED, PL_RESERVE_FULL };
+enum pl_reserve_note {
+	PL_RESERVE_SERVED,
+	PL_RESERVE_MORE, /* more is held than one answer has room for: recover */
+	PL_RESERVE_PAUSED,
+	PL_RESERVE_FULL,
+};
 /* next_due_ms: from now, -1 for none. */
 typedef void (*pl_reserve_cb)(void *arg, enum pl_err err, enum pl_reserve_note note,
 	int64_t next_due_ms, const struct pl_reserved *items, size_t count);

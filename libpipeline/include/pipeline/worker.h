@@ -97,6 +97,9 @@ uv_loop_t *pl_worker_loop(struct pl_worker *worker);
 /* The timeout in force for this job's exchange. */
 uint64_t pl_job_timeout_ms(const struct pl_job *job);
 
+/* Redis has refused a body for want of memory: no further job is begun for a moment. */
+void pl_worker_redis_full(struct pl_worker *worker);
+
 /* Ends the job: the stage must not touch it any more. */
 void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict);
 
