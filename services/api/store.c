@@ -403,7 +403,8 @@ static enum pl_state state_of(const struct pl_record *record, const struct pl_fo
 	enum pl_state state = record->last->state;
 	if (found->held)
 		return state == PL_STATE_FETCHED ? PL_STATE_DELIVERING : PL_STATE_FETCHING;
-	if (state == PL_STATE_SCHEDULED && strcmp(found->reason, "scheduled") != 0)
+	bool is_ahead = record->last->until_ms > pl_clock_wall_ms(); /* also while it is paused */
+	if (state == PL_STATE_SCHEDULED && strcmp(found->reason, "scheduled") != 0 && !is_ahead)
 		return PL_STATE_QUEUED; /* its time has come, nothing was written for that */
 	return state;
 }

@@ -218,11 +218,11 @@ class Pipeline:
     def get(self, path, **options):
         return self.call("GET", path, **options)
 
-    def ask(self, provider, callback, **more):
+    def ask(self, provider, callback, /, **more):
         """Posts a request, accepted or not."""
         return self.call("POST", "/", {"provider": provider, "callbackUrl": callback, **more})
 
-    def post(self, provider, callback, **more):
+    def post(self, provider, callback, /, **more):
         """Accepted: its id."""
         reply = self.ask(provider, callback, **more)
         assert reply.status == 202, reply

@@ -1,0 +1,173 @@
+"""dedupeKey: drop what is the same, join one fetch, or keep only the latest."""
+import time
+
+import pytest
+
+from peers import patience
+from peers.pipeline import counted, sanitized
+from peers.web import Answer, Gate
+
+CROWD = 200 if sanitized() else 1000
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+def ask(pipeline, provider, receiver, mode, path="/", **more):
+    more = {"dedupeWindow": "10h", **more}  # 36 s in scaled time: longer than any test here
+    return pipeline.ask(provider.url(path), receiver.url(), dedupeKey="object", dedupeMode=mode, **more)
+
+
+def test_drop_answers_the_earlier_one(launch, provider, receiver, gate):
+    pipeline = launch()
+    provider.answers(Answer(hold=gate))
+    first = pipeline.ask(provider.url(), receiver.url(), dedupeKey="object")  # drop is what it does by itself
+    again = ask(pipeline, provider, receiver, "drop", labels=["other", "options"])
+    request = first.json["requestId"]
+    assert first.json == {"requestId": request} and again.status == 202
+    assert again.json["requestId"] == request and again.json["deduplicated"] is True
+    gate.open()
+    pipeline.wait(request, "delivered")
+    assert len(provider.requests) == len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("mode", ["drop", "join", "latest"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"path": "/other"}, {"fetch": {"method": "HEAD"}}, {"fetch": {"headers": {"A": "b"}}},
+        {"fetch": {"method": "POST", "body": "b"}},
+    ],
+)
+def test_another_fetch_under_the_key_is_refused(launch, provider, receiver, mode, other):
+    pipeline = launch(consumers=0)
+    assert ask(pipeline, provider, receiver, mode).status == 202
+    assert ask(pipeline, provider, receiver, mode, **other).status == 422
+
+
+@pytest.mark.parametrize("given", [{}, {"dedupeWindow": "300s"}, {"dedupeWindow": 300}])
+def test_the_window_counts_from_acceptance(launch, provider, receiver, given):
+    pipeline = launch(TIME_SCALE=300)  # 5 min, the default, are 1 s
+
+    def send():
+        return pipeline.post(provider.url(), receiver.url(), dedupeKey="object", **given)
+
+    first = send()
+    assert send() == first
+    patience.until(lambda: send() != first, "the window to close")
+    closed = time.time() - pipeline.seconds(pipeline.record(first)["createdAt"])
+    assert 0.99 < closed < 1 + 2 * patience.STRETCH
+
+
+def test_joined_requests_share_one_fetch(launch, provider, receiver, gate):
+    pipeline = launch()
+    provider.answers(Answer(body=b'{"a": 1}', hold=gate))
+    requests = [ask(pipeline, provider, receiver, "join", meta=i).json["requestId"] for i in range(CROWD)]
+    provider.holds(1)
+    assert len(set(requests)) == CROWD
+    assert pipeline.record(requests[-1])["waiting"] == {"reason": "joined"}
+    gate.open()
+    seen = receiver.got(CROWD, timeout=60)
+    pipeline.wait_all(requests)
+    assert {one.id: one.json["meta"] for one in seen} == {request: i for i, request in enumerate(requests)}
+    assert all(one.json["data"] == {"a": 1} for one in seen)
+    assert len(receiver.requests) == CROWD and len(provider.requests) == 1
+    assert pipeline.get("/queues").json["undeliveredBytes"] == 0
+    follower = pipeline.record(requests[1])
+    assert counted(follower) == [("deliver", 1)] and follower["data"]["bytes"] == 8
+    late = ask(pipeline, provider, receiver, "join").json["requestId"]
+    pipeline.wait(late, "delivered")
+    assert late not in requests and len(provider.requests) == 1, "the data was there already"
+
+
+def test_a_leader_that_is_cancelled_leaves_the_others(launch, provider, receiver, gate):
+    pipeline = launch()
+    provider.answers(Answer(hold=gate), {"second": 1})
+    requests = [ask(pipeline, provider, receiver, "join").json["requestId"] for _ in range(CROWD)]
+    provider.holds(1)
+    assert pipeline.call("POST", f"/requests/{requests[0]}/cancel").status == 200
+    receiver.got(CROWD - 1, timeout=60)
+    pipeline.wait_all(requests[1:])
+    gate.open()
+    assert len(receiver.requests) == CROWD - 1
+    assert {seen.id for seen in receiver.requests} == set(requests[1:])
+    assert len(provider.requests) == 2, "its own, which was cut, and one for all the others"
+
+
+@pytest.mark.parametrize("call", ["cancel", "delete"])
+def test_a_follower_that_leaves_takes_nobody_along(launch, provider, receiver, gate, call):
+    pipeline = launch()
+    provider.answers(Answer(hold=gate))
+    requests = [ask(pipeline, provider, receiver, "join").json["requestId"] for _ in range(3)]
+    provider.holds(1)
+    if call == "delete":
+        assert pipeline.call("DELETE", f"/requests/{requests[1]}").status == 204
+    else:
+        assert pipeline.call("POST", f"/requests/{requests[1]}/cancel").status == 200
+    gate.open()
+    pipeline.wait_all([requests[0], requests[2]])
+    assert {seen.id for seen in receiver.requests} == {requests[0], requests[2]}
+    assert len(provider.requests) == 1
+
+
+def test_a_failed_fetch_fails_all_who_joined(launch, provider, receiver, peer, gate):
+    pipeline, oops = launch(), peer("oops")
+    provider.answers(Answer(404, hold=gate))
+    requests = [
+        ask(pipeline, provider, receiver, "join", failureCallbackUrl=oops.url()).json["requestId"] for _ in range(5)
+    ]
+    provider.holds(1)
+    gate.open()
+    for record in pipeline.wait_all(requests, "failed"):
+        assert record["error"]["code"] == "http_status"
+    assert {seen.id for seen in oops.got(5)} == set(requests)
+    assert len(provider.requests) == 1 and not receiver.requests
+
+
+def test_joined_data_may_be_large(launch, provider, receiver, gate):
+    """Chunks are shared, and go with the last who has them."""
+    pipeline, body = launch(), b"x" * 300000
+    provider.answers(Answer(body=body, type="text/plain", hold=gate))
+    requests = [ask(pipeline, provider, receiver, "join").json["requestId"] for _ in range(3)]
+    provider.holds(1)
+    gate.open()
+    pipeline.wait_all(requests)
+    assert all(seen.json["data"] == body.decode() for seen in receiver.got(3))
+    for request in requests[:2]:
+        assert pipeline.call("DELETE", f"/requests/{request}").status == 204
+    assert pipeline.data(requests[2]) == body
+    assert pipeline.call("DELETE", f"/requests/{requests[2]}").status == 204
+    assert not pipeline.redis.call("KEYS", "*:b:*")
+
+
+def test_latest_waits_for_the_current_one(launch, provider, receiver, gate):
+    pipeline = launch()
+    provider.answers(Answer(hold=gate), 200)
+    current = ask(pipeline, provider, receiver, "latest").json["requestId"]
+    provider.holds(1)
+    held = ask(pipeline, provider, receiver, "latest").json["requestId"]
+    assert pipeline.record(held)["waiting"]["reason"] == "joined"
+    newest = ask(pipeline, provider, receiver, "latest").json["requestId"]
+    record = pipeline.wait(held, "cancelled")
+    assert record["error"]["code"] == "superseded"
+    assert len(provider.requests) == 1
+    gate.open()
+    pipeline.wait_all([current, newest])
+    assert [seen.id for seen in receiver.requests] == [current, newest] and len(provider.requests) == 2
+
+
+@pytest.mark.parametrize("call", ["cancel", "delete"])
+def test_the_latest_starts_however_the_current_one_ends(launch, provider, receiver, gate, call):
+    pipeline = launch()
+    provider.answers(Answer(hold=gate), 200)
+    current = ask(pipeline, provider, receiver, "latest").json["requestId"]
+    provider.holds(1)
+    held = ask(pipeline, provider, receiver, "latest").json["requestId"]
+    if call == "delete":
+        assert pipeline.call("DELETE", f"/requests/{current}").status == 204
+    else:
+        assert pipeline.call("POST", f"/requests/{current}/cancel").status == 200
+    pipeline.wait(held, "delivered")
+    gate.open()

@@ -1,0 +1,88 @@
+"""Idempotency-Key: one request for one key, however often, wherever and at once it is sent."""
+import threading
+
+import pytest
+
+from peers.web import Answer, Gate
+
+
+def send(pipeline, provider, receiver, key, **more):
+    body = {"provider": provider.url(), "callbackUrl": receiver.url(), **more}
+    return pipeline.call("POST", "/", body, headers={"Idempotency-Key": key})
+
+
+def test_the_first_answer_and_its_current_state(pipeline, provider, receiver):
+    gate = Gate()
+    provider.answers(Answer(hold=gate))
+    first = send(pipeline, provider, receiver, "k1")
+    request = first.json["requestId"]
+    assert first.status == 202 and first.json == {"requestId": request}
+    provider.holds(1)
+    again = send(pipeline, provider, receiver, "k1")
+    assert again.status == 202 and again.headers["Location"] == f"/requests/{request}"
+    assert again.json == {"requestId": request, "state": "fetching", "deduplicated": True}
+    gate.open()
+    pipeline.wait(request, "delivered")
+    assert send(pipeline, provider, receiver, "k1").json["state"] == "delivered"
+    assert len(provider.requests) == len(receiver.requests) == 1
+
+
+def test_another_body_under_the_key_is_refused(pipeline, provider, receiver):
+    first = send(pipeline, provider, receiver, "k2")
+    other = send(pipeline, provider, receiver, "k2", labels=["a"])
+    assert first.status == 202 and other.status == 422 and "key" in other.json["detail"]
+    pipeline.wait(first.json["requestId"], "delivered")
+
+
+def test_fifty_at_once_through_two_apis(launch, provider, receiver):
+    first = launch()
+    second = launch(redis=first.redis, consumers=0, responders=0)
+    gate = threading.Barrier(50)
+    answers = []
+
+    def post(pipeline):
+        gate.wait()
+        answers.append(send(pipeline, provider, receiver, "the same"))
+
+    runners = [threading.Thread(target=post, args=((first, second)[i % 2],)) for i in range(50)]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    assert [answer.status for answer in answers] == [202] * 50
+    assert len({answer.json["requestId"] for answer in answers}) == 1
+    assert sum("deduplicated" not in answer.json for answer in answers) == 1
+    first.wait(answers[0].json["requestId"], "delivered")
+    assert len(provider.requests) == len(receiver.requests) == 1
+
+
+def test_a_key_stands_for_24_hours(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=100000)  # 24 h are 0.864 s
+    first = send(pipeline, provider, receiver, "k").json["requestId"]
+    assert send(pipeline, provider, receiver, "k").json["requestId"] == first
+    (key,) = [key for key in pipeline.redis.call("KEYS", "*:k:i:*")]
+    assert 0 < pipeline.redis.call("PTTL", key) <= 864
+    pipeline.wait(first, "delivered")
+
+
+def test_a_full_backlog_does_not_forget_the_key(launch, provider, receiver):
+    pipeline = launch(consumers=0, QUEUE_MAX=1)
+    first = send(pipeline, provider, receiver, "k")
+    assert first.status == 202 and send(pipeline, provider, receiver, "other").status == 503
+    again = send(pipeline, provider, receiver, "k")
+    assert again.status == 202 and again.json["requestId"] == first.json["requestId"]
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+def test_a_key_that_is_none(pipeline, provider, receiver, key):
+    assert send(pipeline, provider, receiver, key).status == 422
+
+
+def test_a_key_and_a_dedupe_key_exclude_each_other(pipeline, provider, receiver):
+    reply = send(pipeline, provider, receiver, "k3", dedupeKey="k")
+    assert reply.status == 422 and "dedupeKey" in reply.json["detail"]
+
+
+def test_a_batch_takes_no_key(pipeline):
+    reply = pipeline.call("POST", "/requests/batch", {"items": []}, headers={"Idempotency-Key": "k"})
+    assert reply.status == 422
