@@ -114,7 +114,7 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 		{ .name = "--api-key-file", .value = &key_file },
 		{ .name = "--json", .is_given = &out->json }, { .name = NULL } };
 
-	*out = (struct arguments) { .api = NULL };
+	*out = (struct arguments) { .words = argv + 1 };
 	for (int at = 1; at < argc; at++) {
 		if (only_words || argv[at][0] != '-') {
 			if (out->words_count == words_max)

@@ -8,9 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ARGUMENTS_WORDS_MAX 2
-#define ARGUMENTS_KEY_MAX   512
-#define ARGUMENTS_API       "http://127.0.0.1:3001"
+#define ARGUMENTS_KEY_MAX 512
+#define ARGUMENTS_API     "http://127.0.0.1:3001"
 /* The end of every such command's help. */
 #define ARGUMENTS_HELP                                                                             \
 	"  --api URL   the api's address (else FETCHBACK_API, else " ARGUMENTS_API ")\n"           \
@@ -35,7 +34,7 @@ struct arguments {
 	size_t api_len;
 	char key[ARGUMENTS_KEY_MAX + 1]; /* "": none */
 	bool json;
-	const char *words[ARGUMENTS_WORDS_MAX];
+	char **words; /* argv's own storage, the flags taken out */
 	size_t words_count;
 };
 

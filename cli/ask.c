@@ -114,24 +114,32 @@ int ask_open(const struct arguments *arguments, const char *path, CURL **out)
 	return code;
 }
 
-static int transfer(CURL *curl, const struct arguments *arguments, const struct pl_buf *answer)
+static int transfer(CURL *curl, const struct arguments *arguments, long *status)
 {
 	CURLcode failed = curl_easy_perform(curl);
-	long status = 0;
 
 	if (failed != CURLE_OK) {
 		ask_silence(arguments, failed);
 		return COMMAND_UNREACHABLE;
 	}
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 200 && status < 300)
-		return COMMAND_OK;
-	ask_problem(status, answer);
-	return COMMAND_FAILED;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+	return COMMAND_OK;
 }
 
-int ask(const struct arguments *arguments, const char *path, const char *body,
-	struct pl_buf *answer)
+/* One connection for all questions of this process, as long as the api keeps it open. */
+static CURLSH *connections(void)
+{
+	static CURLSH *shared;
+
+	if (shared == NULL) {
+		shared = curl_share_init();
+		curl_share_setopt(shared, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+	}
+	return shared;
+}
+
+int ask_by(const struct arguments *arguments, const char *method, const char *path,
+	const char *body, struct pl_buf *answer, long *status)
 {
 	CURL *curl;
 	int code = ask_open(arguments, path, &curl);
@@ -144,10 +152,24 @@ int ask(const struct arguments *arguments, const char *path, const char *body,
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_SHARE, connections());
 	if (body != NULL)
 		curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
-	code = transfer(curl, arguments, answer);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	code = transfer(curl, arguments, status);
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
 	return code;
+}
+
+int ask(const struct arguments *arguments, const char *path, const char *body,
+	struct pl_buf *answer)
+{
+	long status = 0;
+	int code = ask_by(arguments, body != NULL ? "POST" : "GET", path, body, answer, &status);
+
+	if (code != COMMAND_OK || (status >= 200 && status < 300))
+		return code;
+	ask_problem(status, answer);
+	return COMMAND_FAILED;
 }

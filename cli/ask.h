@@ -20,6 +20,10 @@
 int ask(const struct arguments *arguments, const char *path, const char *body,
 	struct pl_buf *answer);
 
+/* The same by any method; COMMAND_OK with any answer, its status in *status. */
+int ask_by(const struct arguments *arguments, const char *method, const char *path,
+	const char *body, struct pl_buf *answer, long *status);
+
 /* What ask is made of, for a transfer of another kind. A handle for the api's path: COMMAND_OK, or
  * has said why there is none. */
 int ask_open(const struct arguments *arguments, const char *path, CURL **out);

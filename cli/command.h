@@ -15,7 +15,8 @@
 struct command {
 	const char *name;
 	const char *summary;               /* one line of `fetchback --help` */
-	void (*help)(FILE *out);           /* the whole of `fetchback NAME --help` */
+	const char *example;               /* how it is used, as one would type it */
+	void (*help)(FILE *out);           /* `fetchback NAME --help`, its example aside */
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
 };
 
@@ -25,6 +26,15 @@ extern const struct command command_status;
 extern const struct command command_logs;
 extern const struct command command_health;
 extern const struct command command_listen;
+extern const struct command command_list;
+extern const struct command command_cancel;
+extern const struct command command_pause;
+extern const struct command command_resume;
+extern const struct command command_redeliver;
+extern const struct command command_refetch;
+extern const struct command command_delete;
+extern const struct command command_queues;
+extern const struct command command_doctor;
 extern const struct command command_verify;
 
 #endif

@@ -20,6 +20,7 @@
 
 #define FOLDER_WAIT_MS 5000 /* for the Redis of a killed up: it may hold 1 GiB to give back */
 #define FOLDER_LOOK_MS 20
+#define SOCKET         "redis.sock"
 
 static int refuse(int code, const char *what, const char *path, const char *why)
 {
@@ -124,30 +125,60 @@ static bool is_private(const char *path)
 	       (st.st_mode & 077) == 0;
 }
 
+/* The path goes into a Redis URL, where these have a meaning of their own. */
+static bool fits_url(const char *socket)
+{
+	return strlen(socket) <= FOLDER_SOCKET_MAX && strpbrk(socket, "?,@%") == NULL;
+}
+
 /* Named after the folder's device and inode, so that two folders never meet. */
-static int socket_elsewhere(struct folder *folder)
+static bool elsewhere(const char *folder, char path[FOLDER_SOCKET_MAX])
 {
 	struct stat st;
+
+	if (stat(folder, &st) != 0)
+		return false;
+	snprintf(path, FOLDER_SOCKET_MAX, "/tmp/fetchback-%jx-%jx", (uintmax_t)st.st_dev,
+		(uintmax_t)st.st_ino);
+	return true;
+}
+
+char *folder_socket(const char *path)
+{
+	char other[FOLDER_SOCKET_MAX];
+	char *folder = realpath(path, NULL);
+	char *socket;
+
+	if (folder == NULL)
+		return NULL;
+	socket = joined(folder, SOCKET);
+	if (!fits_url(socket)) {
+		free(socket);
+		socket = elsewhere(folder, other) ? joined(other, SOCKET) : NULL;
+	}
+	free(folder);
+	return socket;
+}
+
+static int socket_elsewhere(struct folder *folder)
+{
 	char path[FOLDER_SOCKET_MAX];
 
-	if (stat(folder->path, &st) != 0)
+	if (!elsewhere(folder->path, path))
 		return refuse(PL_EXIT_SYSTEM, "can't look at", folder->path, strerror(errno));
-	snprintf(path, sizeof(path), "/tmp/fetchback-%jx-%jx", (uintmax_t)st.st_dev,
-		(uintmax_t)st.st_ino);
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		return refuse(PL_EXIT_SYSTEM, "can't make", path, strerror(errno));
 	if (!is_private(path))
 		return refuse(PL_EXIT_SYSTEM, "can't use", path, "it belongs to someone else");
 	folder->socket_folder = pl_strdup(path);
-	folder->socket = joined(path, "redis.sock");
+	folder->socket = joined(path, SOCKET);
 	return 0;
 }
 
 static int socket_choose(struct folder *folder)
 {
-	folder->socket = joined(folder->path, "redis.sock");
-	/* The path goes into a Redis URL, where these have a meaning of their own. */
-	if (strlen(folder->socket) <= FOLDER_SOCKET_MAX && strpbrk(folder->socket, "?,@%") == NULL)
+	folder->socket = joined(folder->path, SOCKET);
+	if (fits_url(folder->socket))
 		return 0;
 	free(folder->socket);
 	folder->socket = NULL;

@@ -22,6 +22,8 @@ struct folder {
 
 /* $XDG_DATA_HOME/fetchback or ~/.local/share/fetchback, to free(); NULL when neither is known. */
 char *folder_default_path(void);
+/* Where the Redis of an up in this folder listens, to free(); NULL: there is no such folder. */
+char *folder_socket(const char *path);
 /* Makes the folder, locks it, chooses the socket's path. Returns 0, or PL_EXIT_* having said on
  * stderr what is wrong. An up that was just killed is given FOLDER_WAIT_MS to be gone. */
 int folder_open(struct folder *folder, const char *path);

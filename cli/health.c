@@ -49,6 +49,7 @@ static int health_run(int argc, char **argv)
 const struct command command_health = {
 	.name = "health",
 	.summary = "can a service work? for health checks",
+	.example = "fetchback health --api http://127.0.0.1:3001",
 	.help = health_help,
 	.run = health_run,
 };

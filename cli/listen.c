@@ -55,6 +55,7 @@ static int listen_run(int argc, char **argv)
 const struct command command_listen = {
 	.name = "listen",
 	.summary = "receive callbacks and print them, for trying out",
+	.example = "fetchback listen --port 8000 --script 503,200",
 	.help = listen_help,
 	.run = listen_run,
 };

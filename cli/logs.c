@@ -132,6 +132,7 @@ static int logs_run(int argc, char **argv)
 const struct command command_logs = {
 	.name = "logs",
 	.summary = "what has happened to a request, a line per event",
+	.example = "fetchback logs -f 01890a5d-ac96-774b-bcce-b302099a8057",
 	.help = logs_help,
 	.run = logs_run,
 };

@@ -6,14 +6,24 @@
 #include <string.h>
 
 #include "command.h"
+#include "manual.h"
 
 static const struct command *const commands[] = {
 	&command_up,
 	&command_send,
 	&command_status,
+	&command_list,
 	&command_logs,
 	&command_listen,
 	&command_verify,
+	&command_cancel,
+	&command_pause,
+	&command_resume,
+	&command_redeliver,
+	&command_refetch,
+	&command_delete,
+	&command_queues,
+	&command_doctor,
 	&command_health,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -42,6 +52,30 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+static int unknown(const char *name)
+{
+	fprintf(stderr, "fetchback: there is no command \"%s\"; see fetchback --help\n", name);
+	return COMMAND_USAGE;
+}
+
+/* `fetchback help`, `help COMMAND`, and what is installed beside the program. */
+static int help(const char *what)
+{
+	const struct command *command = what != NULL ? find(what) : NULL;
+
+	if (what == NULL)
+		help_print(stdout);
+	else if (strcmp(what, "--man") == 0)
+		manual_page(stdout, commands, COMMANDS);
+	else if (strcmp(what, "--completion") == 0)
+		manual_completion(stdout, commands, COMMANDS);
+	else if (command != NULL)
+		manual_help(stdout, command);
+	else
+		return unknown(what);
+	return COMMAND_OK;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -50,23 +84,20 @@ int main(int argc, char **argv)
 		help_print(stderr);
 		return COMMAND_USAGE;
 	}
-	if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
-		help_print(stdout);
-		return COMMAND_OK;
-	}
+	if (is_help(argv[1]))
+		return help(NULL);
+	if (strcmp(argv[1], "help") == 0)
+		return help(argv[2]);
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("fetchback %s\n", FETCHBACK_VERSION);
 		return COMMAND_OK;
 	}
 	command = find(argv[1]);
-	if (command == NULL) {
-		fprintf(stderr, "fetchback: there is no command \"%s\"; see fetchback --help\n",
-			argv[1]);
-		return COMMAND_USAGE;
-	}
+	if (command == NULL)
+		return unknown(argv[1]);
 	for (int i = 2; i < argc; i++)
 		if (is_help(argv[i])) {
-			command->help(stdout);
+			manual_help(stdout, command);
 			return COMMAND_OK;
 		}
 	return command->run(argc - 1, argv + 1);

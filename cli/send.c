@@ -115,6 +115,7 @@ static int send_run(int argc, char **argv)
 const struct command command_send = {
 	.name = "send",
 	.summary = "have one URL fetched and delivered to another; prints the id",
+	.example = "fetchback send https://api.example/report/7 --listen",
 	.help = send_help,
 	.run = send_run,
 };

@@ -160,6 +160,7 @@ static int status_run(int argc, char **argv)
 const struct command command_status = {
 	.name = "status",
 	.summary = "where a request is, why, and every attempt",
+	.example = "fetchback status 01890a5d-ac96-774b-bcce-b302099a8057",
 	.help = status_help,
 	.run = status_run,
 };

@@ -403,6 +403,7 @@ static void up_help(FILE *out)
 const struct command command_up = {
 	.name = "up",
 	.summary = "start everything on this machine, under one supervisor",
+	.example = "fetchback up --port 3001 --consumers 2",
 	.help = up_help,
 	.run = up_run,
 };

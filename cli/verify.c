@@ -91,6 +91,7 @@ static int verify_run(int argc, char **argv)
 const struct command command_verify = {
 	.name = "verify",
 	.summary = "is a callback's body what was signed?",
+	.example = "fetchback verify --id \"$ID\" --timestamp \"$T\" --signature \"$S\" body.json",
 	.help = verify_help,
 	.run = verify_run,
 };

@@ -57,6 +57,7 @@ static void scripts_compose(void)
 		[QUEUES] = pl_lua_queues,
 		[RETAIN] = pl_lua_retain,
 		[LIMITS] = pl_lua_limits,
+		[DOCTOR] = pl_lua_doctor,
 		[CHUNK] = pl_lua_chunk,
 	};
 	for (int verb = 0; verb < VERBS; verb++)

@@ -26,6 +26,7 @@ enum verb {
 	QUEUES,
 	RETAIN,
 	LIMITS,
+	DOCTOR,
 	VERBS
 };
 

@@ -18,6 +18,7 @@ extern const char pl_lua_stage[];
 extern const char pl_lua_queues[];
 extern const char pl_lua_retain[];
 extern const char pl_lua_limits[];
+extern const char pl_lua_doctor[];
 extern const char pl_lua_chunk[];
 
 #endif

@@ -1,6 +1,14 @@
-"""`fetchback send`, `status`, `logs`: for people by default, for programs with --json, and exit codes that mean something."""
+"""
+The command `fetchback`: for people by default, for programs with --json, and exit codes that mean
+something. up, logs -f, listen, verify and doctor have stories of their own.
+"""
+import csv
+import io
 import json
+import os
+import pty
 import re
+import select
 import subprocess
 
 import pytest
@@ -89,13 +97,19 @@ def test_logs_for_programs(fetchback, pipeline, provider, receiver):
     assert code == OK and [json.loads(line) for line in out.splitlines()] == pipeline.logs(request)
 
 
-@pytest.mark.parametrize("command", ["status", "logs"])
+VERBS = ["cancel", "pause", "resume", "redeliver", "refetch", "delete"]
+
+
+@pytest.mark.parametrize("command", ["status", "logs", *VERBS])
 def test_what_is_not_there_fails(fetchback, command):
     code, out, err = fetchback(command, NOBODY)
-    assert (code, out) == (FAILED, "") and "404" in err
+    assert (code, out) == (FAILED, "") and ("404" in err or f"{NOBODY}: There is no request" in err)
 
 
-@pytest.mark.parametrize("words", [["send", "http://a/", "http://b/"], ["status", NOBODY], ["logs", NOBODY]])
+@pytest.mark.parametrize("words", [["send", "http://a/", "http://b/"], ["status", NOBODY], ["logs", NOBODY], ["list"],
+                                   ["list", "--csv"], ["list", "--json"], ["list", "--watch"], ["queues"],
+                                   ["queues", "pause", "requests"], ["cancel", "--all"], ["delete", "--all"],
+                                   *[[verb, NOBODY] for verb in VERBS]])
 def test_no_api_is_an_exit_code_of_its_own(programs, words):
     with stage.bound_socket() as nobody_listens:
         api = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
@@ -105,16 +119,314 @@ def test_no_api_is_an_exit_code_of_its_own(programs, words):
 
 @pytest.mark.parametrize("words", [[], ["dance"], ["send"], ["send", "http://a/"], ["send", "a", "b", "c"], ["status"],
                                    ["status", "../healthz"], ["logs", NOBODY.upper()], ["logs", NOBODY, "--follow-me"],
-                                   ["status", NOBODY, "--api"]])
+                                   ["status", NOBODY, "--api"], ["list", "word"], ["list", "--limit", "0"],
+                                   ["list", "--csv", "--json"], ["list", "--watch", "--ndjson"], ["list", "--cursor", "x"],
+                                   ["queues", "pause"], ["queues", "stop", "requests"], ["queues", "pause", "all"],
+                                   ["queues", "resume", "requests", "--watch"], ["help", "dance"],
+                                   *[[verb] for verb in VERBS], ["cancel", NOBODY, "--all"],
+                                   ["delete", NOBODY, "--state", "failed"], ["pause", NOBODY, "1"]])
 def test_a_command_line_that_makes_no_sense(programs, words):
     code, out, err = run(*words, FETCHBACK_API="http://127.0.0.1:1")
     assert (code, out) == (USAGE, "") and err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["help"], *[[name, "--help"] for name in ("up", "send", "status", "logs")]])
-def test_help_answers(programs, words):
-    code, out, err = run(*words)
-    assert (code, err) == (OK, "") and "usage: fetchback" in out
+# ---- list ---------------------------------------------------------------------------------------------
+
+HEAD = ["request", "state", "age", "attempts", "host", "waiting"]
+
+
+def table(out):
+    """The rows of a table as lists of cells, its heading checked."""
+    heading, *lines = out.splitlines()
+    assert heading.split() == HEAD
+    return [line.split() for line in lines]
+
+
+@pytest.fixture
+def three(pipeline, provider, receiver):
+    """delivered, failed and delayed, in the order of their acceptance, under a label of the test's own."""
+    label = f'of {receiver.url().split("/")[3]}, "it"'
+    provider.answers(404, path="/fails")
+    ids = []
+    for path, more, state in [("/good", {}, "delivered"), ("/fails", {}, "failed"), ("/late", {"delay": "300d"}, "scheduled")]:
+        ids.append(pipeline.post(provider.url(path), receiver.url(), labels=[label, "=1+1"], **more))
+        pipeline.wait(ids[-1], state)
+    return label, ids
+
+
+def test_list_is_a_table_newest_first(fetchback, provider, receiver, three):
+    label, (delivered, failed, late) = three
+    code, out, err = fetchback("list", "--label", label)
+    assert (code, err) == (OK, "")
+    rows = table(out)
+    assert [row[0] for row in rows] == [late, failed, delivered]
+    assert [row[1] for row in rows] == ["scheduled", "failed", "delivered"]
+    assert all(re.fullmatch(r"\d+s", row[2]) for row in rows)
+    assert [row[3] for row in rows] == ["0/0", "1/0", "1/1"]
+    host = lambda peer: peer.url().split("/")[2]
+    assert [row[4] for row in rows] == [host(provider), host(provider), host(receiver)]
+    assert rows[0][5:7] == ["scheduled", "until"] and rows[1][5:] == ["http_status"] and rows[2][5:] == ["-"]
+
+
+@pytest.mark.parametrize("words, wanted", [
+    (["--state", "failed"], [1]), (["--state=scheduled"], [2]), (["--since", "1h"], [2, 1, 0]), (["--until", "1h"], []),
+    (["--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z"], []), (["--limit", "2"], [2, 1]),
+])  # fmt: skip
+def test_list_takes_the_filters_of_the_api(fetchback, three, words, wanted):
+    label, ids = three
+    code, out, _ = fetchback("list", "--label", label, *words)
+    assert code == OK and [row[0] for row in table(out)] == [ids[i] for i in wanted]
+
+
+def test_list_by_host(fetchback, pipeline, three, receiver):
+    _, (delivered, _, _) = three
+    code, out, _ = fetchback("list", "--state", "delivered", "--host", receiver.url().split("/")[2])
+    assert code == OK and [row[0] for row in table(out)] == [delivered]
+
+
+def test_list_tells_a_fault_of_the_filters(fetchback):
+    code, out, err = fetchback("list", "--state", "dancing", "--since", "yesterday")
+    assert (code, out) == (FAILED, "") and "state: " in err and "since: " in err
+
+
+def test_list_for_programs_is_a_page_of_the_api(fetchback, pipeline, three):
+    label, ids = three
+    code, out, _ = fetchback("list", "--json", "--label", label, "--limit", "2")
+    page = json.loads(out)
+    assert code == OK and [one["requestId"] for one in page["requests"]] == ids[:0:-1]
+    assert page["requests"][1] == pipeline.record(ids[1])
+    code, out, _ = fetchback("list", "--json", "--label", label, "--cursor", page["cursor"])
+    rest = json.loads(out)
+    assert code == OK and [one["requestId"] for one in rest["requests"]] == ids[:1] and "cursor" not in rest
+
+
+def test_csv_has_a_row_each_and_escapes(fetchback, three, provider):
+    label, (delivered, failed, _) = three
+    code, out, err = fetchback("list", "--csv", "--label", label)
+    assert (code, err) == (OK, "")
+    rows = {row["requestId"]: row for row in csv.DictReader(io.StringIO(out, newline=""), strict=True)}
+    assert len(rows) == 3 and all(set(row) == set(rows[failed]) and None not in row.values() for row in rows.values())
+    good, bad = rows[delivered], rows[failed]
+    assert good["labels"] == f"{label} =1+1" and good["provider"] == provider.url("/good")
+    assert (good["state"], good["fetchAttempts"], good["deliverAttempts"]) == ("delivered", "1", "1")
+    assert (bad["state"], bad["error"], bad["finishedAt"] != "") == ("failed", "http_status", True)
+
+
+def test_a_cell_is_no_formula(fetchback, pipeline, provider, receiver):
+    pipeline.wait(pipeline.post(provider.url(), receiver.url(), labels=["=1+1"]), "delivered")
+    _, out, _ = fetchback("list", "--csv", "--label", "=1+1", "--limit", "1", "--host", provider.url().split("/")[2])
+    assert next(csv.DictReader(io.StringIO(out, newline="")))["labels"] == "'=1+1"
+
+
+def test_exports_go_through_all_pages(fetchback, pipeline, provider, receiver):
+    ids = pipeline.post_many([(provider.url(), receiver.url())] * 1100)
+    host = provider.url().split("/")[2]
+    code, out, _ = fetchback("list", "--ndjson", "--host", host)
+    told = [json.loads(line)["requestId"] for line in out.splitlines()]
+    assert code == OK and len(told) == 1100 and set(told) == set(ids)
+    code, out, _ = fetchback("list", "--csv", "--host", host, "--limit", "1050")
+    assert code == OK and len(out.splitlines()) == 1051
+    code, out, err = fetchback("list", "--host", host)
+    assert code == OK and len(table(out)) == 100 and "--limit" in err
+
+
+# ---- one request, or all that filters select -------------------------------------------------------------
+
+
+def test_each_verb_tells_what_became_of_it(fetchback, pipeline, provider, receiver):
+    late = pipeline.post(provider.url(), receiver.url(), delay="300d")
+    assert fetchback("pause", late) == (OK, f"{late}  paused\n", "")
+    assert pipeline.record(late)["paused"]
+    assert fetchback("resume", late) == (OK, f"{late}  scheduled\n", "")
+    assert not pipeline.record(late)["paused"]
+    assert fetchback("cancel", late) == (OK, f"{late}  cancelled\n", "")
+    code, out, err = fetchback("pause", late)
+    assert (code, out) == (FAILED, "") and err == f"fetchback pause: {late}: The request is cancelled: it has ended.\n"
+    assert fetchback("refetch", late)[0] == OK
+    pipeline.wait(late, "delivered")
+    assert len(receiver.requests) == 1
+    assert fetchback("redeliver", late)[0] == OK
+    patience.until(lambda: len(receiver.requests) == 2, "a second delivery")
+    pipeline.wait(late, "delivered")
+    assert fetchback("delete", late) == (OK, f"{late}  deleted\n", "")
+    assert fetchback("status", late)[0] == FAILED
+
+
+def test_one_that_is_refused_does_not_keep_the_others(fetchback, pipeline, provider, receiver):
+    one, other = (pipeline.post(provider.url(), receiver.url(), delay="300d") for _ in range(2))
+    code, out, err = fetchback("cancel", one, NOBODY, other)
+    assert code == FAILED and out == f"{one}  cancelled\n{other}  cancelled\n" and NOBODY in err
+
+
+def test_verbs_for_programs(fetchback, pipeline, provider, receiver):
+    late = pipeline.post(provider.url(), receiver.url(), delay="300d")
+    code, out, _ = fetchback("cancel", "--json", late)
+    assert code == OK and json.loads(out) == pipeline.record(late)
+    code, out, _ = fetchback("delete", "--json", late)
+    assert code == OK and json.loads(out) == {"requestId": late}
+
+
+def post_late(pipeline, provider, receiver, label, count):
+    item = {"provider": provider.url(), "callbackUrl": receiver.url(), "labels": [label], "delay": "300d"}
+    for first in range(0, count, 1000):
+        items = [item] * min(1000, count - first)
+        reply = pipeline.call("POST", "/requests/batch", {"items": items})
+        assert reply.status == 200 and all(one["status"] == 202 for one in reply.json["items"])
+
+
+def test_filters_change_page_after_page(fetchback, pipeline, provider, receiver):
+    post_late(pipeline, provider, receiver, "many", 1100)
+    code, out, err = fetchback("cancel", "--label", "many")
+    assert (code, out) == (OK, "1100 matched, 1100 changed, 0 refused\n")
+    assert err == "1000 matched, 1000 changed, 0 refused\n"
+    code, out, _ = fetchback("list", "--label", "many", "--state", "cancelled", "--ndjson")
+    assert len(out.splitlines()) == 1100
+    code, out, _ = fetchback("redeliver", "--label", "many", "--limit", "3")
+    assert (code, out) == (USAGE, "")
+    code, out, err = fetchback("delete", "--label", "many", "--json")
+    assert code == OK and json.loads(out) == {"matched": 1100, "changed": 1100, "refused": 0}
+    code, out, _ = fetchback("list", "--label", "many")
+    assert code == OK and table(out) == []
+
+
+def test_filters_count_what_is_refused(fetchback, pipeline, provider, receiver):
+    post_late(pipeline, provider, receiver, "some", 3)
+    pipeline.wait(pipeline.post(provider.url(), receiver.url(), labels=["some"]), "delivered")
+    for verb in ["pause", "resume", "cancel"]:
+        assert fetchback(verb, "--label", "some")[:2] == (OK, "4 matched, 3 changed, 1 refused\n")
+    assert fetchback("refetch", "--label", "some", "--state", "delivered")[:2] == (OK, "1 matched, 1 changed, 0 refused\n")
+
+
+# ---- queues ----------------------------------------------------------------------------------------------
+
+
+def test_queues_tell_and_hold(launch, provider, receiver):
+    pipeline = launch()
+    ask = lambda *words: run("queues", *words, FETCHBACK_API=pipeline.url)
+    code, out, err = ask("pause", "requests")
+    assert (code, err) == (OK, "") and re.search(r"^requests .* paused$", out, re.M)
+    request = pipeline.post(provider.url(), receiver.url())
+    code, out, _ = ask()
+    heading, requests, responses, _, totals = out.splitlines()
+    assert heading.split() == ["queue", "depth", "oldest", "delayed", "leased", "workers", "state"]
+    assert requests.split()[:2] == ["requests", "1"] and requests.split()[-1] == "paused"
+    assert responses.split() == ["responses", "0", "-", "0", "0", "1", "runs"]
+    assert totals == "1 live, 0 dead letters, 0 bytes to deliver"
+    code, out, _ = ask("--json")
+    told = json.loads(out)
+    assert code == OK and told["requests"]["paused"] and told["requests"]["depth"] == told["live"] == 1
+    assert set(pipeline.get("/queues").json) == set(told)
+    assert ask("resume", "requests")[0] == OK
+    pipeline.wait(request, "delivered")
+
+
+class Screen:
+    """A command on a terminal of its own: what it has written."""
+
+    def __init__(self, *words, **env):
+        self.text = ""
+        self.pid, self.wire = pty.fork()
+        if self.pid == 0:
+            os.execve(program("fetchback"), ["fetchback", *words], {**SANITIZERS, **env})
+
+    def reads(self):
+        while select.select([self.wire], [], [], 0)[0]:
+            try:
+                piece = os.read(self.wire, 65536)
+            except OSError:  # it has ended
+                piece = b""
+            if not piece:
+                return self.text
+            self.text += piece.decode()
+        return self.text
+
+    def wait(self, condition, what):
+        patience.until(lambda: condition(self.reads()), lambda: f"{what}: {self.text!r}")
+
+    def close(self):
+        os.write(self.wire, b"\x03")  # Ctrl-C
+        ended = lambda: self.reads() is not None and os.waitpid(self.pid, os.WNOHANG)[0]
+        patience.until(ended, "the command to end by Ctrl-C")
+        os.close(self.wire)
+
+
+def test_watch_draws_over_what_it_drew(cast, launch, provider, receiver):
+    pipeline = launch()
+    screen = cast(Screen("queues", "--watch", FETCHBACK_API=pipeline.url))
+    screen.wait(lambda text: "0 live" in text, "a first picture")
+    pipeline.post(provider.url(), receiver.url(), delay="300d")
+    screen.wait(lambda text: "1 live" in text, "a later picture")
+    assert screen.text.count("\x1b[2J") == 1 and screen.text.count("\x1b[H") >= 2
+
+
+def test_a_watch_outlives_the_api(cast, launch, provider, receiver):
+    pipeline = launch()
+    screen = cast(Screen("list", "--watch", "--state", "failed", FETCHBACK_API=pipeline.url))
+    screen.wait(lambda text: "waiting" in text, "a first picture")
+    assert pipeline.api.end() == 0
+    screen.wait(lambda text: "no answer from" in text, "a word on it")
+    pipeline.start_api()
+    provider.answers(404)
+    failed = pipeline.post(provider.url(), receiver.url())
+    screen.wait(lambda text: failed in text, "the api to be seen again")
+
+
+@pytest.mark.parametrize("env, colored", [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)])
+def test_colors_are_for_terminals_and_can_be_refused(cast, pipeline, three, env, colored):
+    label, _ = three
+    screen = cast(Screen("list", "--watch", "--label", label, FETCHBACK_API=pipeline.url, **env))
+    screen.wait(lambda text: "delivered" in text, "the list")
+    assert ("\x1b[32mdelivered" in screen.text) == colored
+
+
+# ---- help ------------------------------------------------------------------------------------------------
+
+
+def commands():
+    """Every one that the first help names."""
+    found = re.findall(r"^  ([a-z]+) ", run("--help")[1], re.M)
+    assert len(found) > 10
+    return found
+
+
+def test_help_answers_with_an_example_each(programs):
+    for words in (["--help"], ["help"]):
+        code, out, err = run(*words)
+        assert (code, err) == (OK, "") and "usage: fetchback" in out
+    for name in commands():
+        code, out, err = run(name, "--help")
+        assert (code, err) == (OK, "") and "usage: fetchback" in out and f"\nExample: fetchback {name}" in out
+        assert run("help", name) == (OK, out, "")
+
+
+def test_the_man_page_has_every_command(programs):
+    code, out, err = run("help", "--man")
+    assert (code, err) == (OK, "") and out.startswith(".TH FETCHBACK 1 ")
+    assert re.findall(r"^\.SS fetchback ([a-z]+)$", out, re.M) == commands()
+    macros = {".TH", ".SH", ".SS", ".B", ".I", ".nf", ".fi"}
+    assert {line.split()[0] for line in out.splitlines() if line.startswith((".", "'"))} <= macros
+
+
+@pytest.mark.parametrize("typed, offered", [
+    ("fetchback ca", {"cancel"}), ("fetchback list --st", {"--state"}), ("fetchback list --state f", {"fetching", "fetched", "failed"}),
+    ("fetchback queues pause re", {"requests", "responses"}), ("fetchback queues p", {"pause"}),
+    ("fetchback doctor --re", {"--repair", "--redis-url"}), ("fetchback delete --al", {"--all"}), ("fetchback up --data", {"--data-dir"}),
+])  # fmt: skip
+def test_bash_completes(programs, tmp_path, typed, offered):
+    completion = tmp_path / "completion"
+    completion.write_text(run("help", "--completion")[1])
+    words = typed.split(" ")
+    script = f'source {completion}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fetchback; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=patience.bound(None))
+    assert done.stderr == "" and set(done.stdout.split()) == offered
+
+
+def test_what_is_given_is_no_more_than_what_help_tells(programs):
+    """A word that begins like a flag, in what help shows, is taken."""
+    for name in ["list", "queues", *VERBS]:
+        for flag in set(re.findall(r"(?<![\w-])--[a-z-]+", run(name, "--help")[1])):
+            code, _, err = run(name, flag, "--nothing", "--nothing")
+            assert code == USAGE and "for --nothing" in err, (name, flag, err)
 
 
 def test_another_server_is_told_from_the_api(peer):
