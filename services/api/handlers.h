@@ -44,6 +44,8 @@ void health_alive(struct api *api, struct pl_http_call *call, const char *id);
 void health_ready(struct api *api, struct pl_http_call *call, const char *id);
 /* metrics.c */
 void metrics_tell(struct api *api, struct pl_http_call *call, const char *id);
+/* openapi.c */
+void openapi_show(struct api *api, struct pl_http_call *call, const char *id);
 
 /* Is it one of a signed link? Then the signature is what counts. */
 bool data_has_signature(struct pl_http_call *call);

@@ -52,6 +52,7 @@ static const struct route routes[] = {
 	{ "GET", "/healthz", health_alive, 0, BY_ANYBODY },
 	{ "GET", "/readyz", health_ready, 0, BY_ANYBODY },
 	{ "GET", "/metrics", metrics_tell, 0, BY_ADMIN },
+	{ "GET", "/openapi.json", openapi_show, 0, BY_ANYBODY },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

@@ -15,6 +15,7 @@ import socket
 import threading
 
 from . import patience, stage
+from .heard import heard
 from .process import Process
 from .redis import Redis
 
@@ -211,7 +212,9 @@ class Pipeline:
             given = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, path, body, {**given, **(headers or {})})
             answer = connection.getresponse()
-            return Reply(answer.status, answer.headers, answer.read())
+            reply = Reply(answer.status, answer.headers, answer.read())
+            heard.note(method, path, body, reply)
+            return reply
         finally:
             connection.close()
 
