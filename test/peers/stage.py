@@ -2,6 +2,7 @@
 stage: the one event loop that all peers of a test run play on, in a thread of its own.
 """
 import asyncio
+import os
 import random
 import socket
 import threading
@@ -28,8 +29,9 @@ def call(function, *args):
 
 
 # Below ip_local_port_range: no outgoing connection takes one of these while a peer is down, and
-# none connects to itself.
-PORTS = range(18000, 32000)
+# none connects to itself. Test runs side by side (pytest -n) have their own part each.
+RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+PORTS = range(18000 + 1750 * (RUNNER % 8), 18000 + 1750 * (RUNNER % 8 + 1))
 
 
 def bound_socket(address="127.0.0.1", kind=socket.SOCK_STREAM, port=None):
