@@ -8,17 +8,19 @@
 
 #define URL_MAX (16u * 1024)
 
+size_t ask_print_one(FILE *out, const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; /* U+0080 to U+009F */
+
+	fputc(*at < 0x20 || *at == 0x7f || c1 ? '?' : *at, out);
+	return c1 ? 2 : 1;
+}
+
 void ask_print(FILE *out, const char *text)
 {
-	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-		bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; /* U+0080 to U+009F */
-
-		if (*at < 0x20 || *at == 0x7f || c1)
-			fputc('?', out);
-		else
-			fputc(*at, out);
-		at += c1;
-	}
+	while (*text != '\0')
+		text += ask_print_one(out, text);
 }
 
 const char *ask_text(const json_t *object, const char *name)

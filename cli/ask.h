@@ -35,6 +35,8 @@ void ask_problem(long status, const struct pl_buf *answer);
 
 /* Text from the api for a terminal: control characters can't move its cursor. */
 void ask_print(FILE *out, const char *text);
+/* Its first character; returns how many bytes that are. */
+size_t ask_print_one(FILE *out, const char *text);
 /* A member's text, "" where it is not there or no string; borrowed. */
 const char *ask_text(const json_t *object, const char *name);
 /* Says that the answer is not what this command understands; returns COMMAND_FAILED. */

@@ -140,7 +140,7 @@ static void on_done(
 	struct doctor *doctor = arg;
 
 	if (err != PL_OK) {
-		fprintf(stderr, "fetchback doctor: %s\n", why);
+		fprintf(stderr, "fetchback doctor: Redis: %s\n", why);
 		end(doctor, err == PL_ECONFLICT ? COMMAND_FAILED : COMMAND_UNREACHABLE);
 		return;
 	}

@@ -15,6 +15,9 @@
 #define LIMIT_MAX 1000000000
 #define HOST_MAX  320
 
+#define STATE_WIDTH 10
+#define HOST_WIDTH  28
+
 static void list_help(FILE *out)
 {
 	fputs("usage: fetchback list [FILTER]... [--limit N] [--watch | --csv | --ndjson | "
@@ -101,6 +104,13 @@ static const char *reason_of(const json_t *request)
 
 /* ---- a table ---- */
 
+static void padded_print(FILE *out, const char *text, size_t width)
+{
+	ask_print(out, text);
+	for (size_t len = strlen(text); len < width; len++)
+		fputc(' ', out);
+}
+
 static void row_print(FILE *out, const json_t *request)
 {
 	const char *state = ask_text(request, "state");
@@ -114,10 +124,10 @@ static void row_print(FILE *out, const json_t *request)
 	snprintf(attempts, sizeof(attempts), "%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT,
 		attempts_of(request, "fetch"), attempts_of(request, "deliver"));
 	ask_print(out, ask_text(request, "requestId"));
-	fprintf(out, "  %s%-10s%s  %4s  %8s  ", terminal_state_color(state), state,
-		terminal_plain(), age, attempts);
-	ask_print(out, host);
-	fprintf(out, "%*s", (int)(strlen(host) < 28 ? 28 - strlen(host) : 0), "");
+	fprintf(out, "  %s", terminal_state_color(state));
+	padded_print(out, state, STATE_WIDTH);
+	fprintf(out, "%s  %4s  %8s  ", terminal_plain(), age, attempts);
+	padded_print(out, host, HOST_WIDTH);
 	fputs("  ", out);
 	ask_print(out, *reason_of(request) != '\0' ? reason_of(request) : "-");
 	if (*until != '\0') {
@@ -134,8 +144,8 @@ static int on_rows(void *arg, const json_t *requests)
 	json_t *request;
 
 	if (!list->is_headed)
-		fprintf(list->out, "%-36s  %-10s  %4s  %8s  %-28s  %s\n", "request", "state", "age",
-			"attempts", "host", "waiting");
+		fprintf(list->out, "%-36s  %-*s  %4s  %8s  %-*s  %s\n", "request", STATE_WIDTH,
+			"state", "age", "attempts", HOST_WIDTH, "host", "waiting");
 	list->is_headed = true;
 	json_array_foreach(requests, i, request)
 	{
@@ -161,20 +171,16 @@ static int table(struct list *list)
 /* RFC 4180. A cell that a spreadsheet would take for a formula is made text. */
 static void cell_print(FILE *out, const char *text, bool is_last)
 {
-	bool is_formula = *text != '\0' && strchr("=+-@\t\r", *text) != NULL;
+	bool is_formula = *text != '\0' && strchr("=+-@", *text) != NULL;
+	const char *quote = is_formula || strpbrk(text, ",\"") != NULL ? "\"" : "";
 
-	if (is_formula || strpbrk(text, ",\"\r\n") != NULL) {
-		fputs(is_formula ? "\"'" : "\"", out);
-		for (; *text != '\0'; text++) {
-			if (*text == '"')
-				fputc('"', out);
-			fputc(*text, out);
-		}
-		fputc('"', out);
-	} else {
-		fputs(text, out);
+	fprintf(out, "%s%s", quote, is_formula ? "'" : "");
+	while (*text != '\0') {
+		if (*text == '"')
+			fputc('"', out);
+		text += ask_print_one(out, text);
 	}
-	fputs(is_last ? "\r\n" : ",", out);
+	fprintf(out, "%s%s", quote, is_last ? "\r\n" : ",");
 }
 
 static const char *const columns[] = { "requestId", "state", "paused", "createdAt", "updatedAt",

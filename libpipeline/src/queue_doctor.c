@@ -32,13 +32,13 @@ struct lane {
 	char name[PL_LANE_MAX];
 };
 
-enum phase { BEGIN, RECORDS, LOOK, LANES, LANE, OFFER, CHECK, END, WRITE, WAIT };
+enum phase { BEGIN, RECORDS, LOOK, LANES, LANE, OFFER, CHECK, END, WRITE, WAIT, REST };
 
 struct doctor {
 	struct pl_queue *queue;
 	struct pl_doctor_options options;
 	enum phase phase;
-	unsigned round; /* from 0 */
+	unsigned round, rests; /* from 0 */
 	char cursor[CURSOR_SIZE];
 	struct entry *entries;
 	size_t entries_count, entries_room;
@@ -313,13 +313,31 @@ static bool take_check(struct doctor *doctor, const redisReply *reply)
 	return true;
 }
 
-static void wait_or_give_up(struct doctor *doctor)
+/* counts: as they are now. */
+static void wait_or_give_up(struct doctor *doctor, const int64_t counts[COUNTS])
 {
-	doctor->summary.live = (uint64_t)doctor->found[LIVE];
-	if (++doctor->round == PL_DOCTOR_ROUNDS)
-		finish(doctor, PL_OK, "");
-	else
+	memmove(doctor->before, counts, sizeof(doctor->before));
+	if (doctor->rests++ < PL_DOCTOR_RESTS && doctor->round + 1 < PL_DOCTOR_ROUNDS)
 		doctor->phase = WAIT;
+	else
+		finish(doctor, PL_OK, "");
+}
+
+/* The next round is for the counts alone, and in vain while they move. */
+static bool take_rest(struct doctor *doctor, const redisReply *reply)
+{
+	int64_t counts[COUNTS];
+
+	if (reply->elements != 1 + COUNTS || !numbers_take(reply, 1, counts))
+		return false;
+	if (memcmp(doctor->before, counts, sizeof(counts)) != 0) {
+		wait_or_give_up(doctor, counts);
+	} else {
+		doctor->rests = 0;
+		doctor->round++;
+		doctor->phase = BEGIN;
+	}
+	return true;
 }
 
 static bool counts_differ(const struct doctor *doctor)
@@ -329,7 +347,6 @@ static bool counts_differ(const struct doctor *doctor)
 
 static void conclude(struct doctor *doctor)
 {
-	doctor->summary.live = (uint64_t)doctor->found[LIVE];
 	doctor->summary.compared = true;
 	for (int i = 0; i < COMPARED; i++) {
 		const struct pl_doctor_count count = { .name = count_names[i],
@@ -347,8 +364,9 @@ static bool take_end(struct doctor *doctor, const redisReply *reply)
 
 	if (reply->elements != 1 + COUNTS || !numbers_take(reply, 1, after))
 		return false;
+	doctor->summary.live = (uint64_t)doctor->found[LIVE];
 	if (doctor->repaired || memcmp(doctor->before, after, sizeof(after)) != 0)
-		wait_or_give_up(doctor);
+		wait_or_give_up(doctor, after);
 	else if (doctor->options.repairs && counts_differ(doctor))
 		doctor->phase = WRITE;
 	else
@@ -361,7 +379,7 @@ static bool take_write(struct doctor *doctor, const redisReply *reply)
 	if (reply->element[0]->integer == 1)
 		conclude(doctor);
 	else
-		wait_or_give_up(doctor);
+		wait_or_give_up(doctor, doctor->before);
 	return true;
 }
 
@@ -377,6 +395,7 @@ static void on_answer(void *arg, enum pl_err err, const redisReply *reply)
 		[CHECK] = take_check,
 		[END] = take_end,
 		[WRITE] = take_write,
+		[REST] = take_rest,
 	};
 	struct doctor *doctor = arg;
 	const char *why;
@@ -485,7 +504,7 @@ static void on_rested(uv_timer_t *timer)
 {
 	struct doctor *doctor = timer->data;
 
-	doctor->phase = BEGIN;
+	doctor->phase = REST;
 	step(doctor);
 }
 
@@ -507,6 +526,7 @@ static void step(struct doctor *doctor)
 	switch (doctor->phase) {
 	case BEGIN:
 	case END:
+	case REST:
 		ask_word(doctor, "counts");
 		break;
 	case RECORDS:

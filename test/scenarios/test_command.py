@@ -441,3 +441,14 @@ def test_control_characters_do_not_reach_the_terminal(peer):
     other.answers(Answer(200, json.dumps({"requestId": NOBODY, "state": "failed", "error": {"code": "x", "message": "\x1b[2J\x9b1m"}}).encode()))
     code, out, _ = run("status", NOBODY, "--api", other.url(""))
     assert code == OK and "\x1b" not in out and "\x9b" not in out and "?[2J" in out
+
+
+def test_control_characters_of_a_list_do_not_either(peer):
+    other = peer("other")
+    evil = "\x1b[2J\x9b1m\n"
+    record = {"requestId": evil, "state": evil, "provider": f"http://{evil}/", "labels": [evil], "waiting": {"reason": evil, "until": evil}}
+    other.answers(Answer(200, json.dumps({"requests": [record]}).encode()))
+    for words in (["list"], ["list", "--csv"], ["list", "--ndjson"]):
+        code, out, _ = run(*words, "--api", other.url(""))
+        assert code == OK and "\x1b" not in out and len(out.splitlines()) == (1 if "--ndjson" in words else 2)
+        assert "\x9b" not in out or "--ndjson" in words, "JSON leaves them to whoever reads it"

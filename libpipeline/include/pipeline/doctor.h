@@ -3,7 +3,7 @@
  *
  *   counts -> all records -> look at each -> all lanes, entry by entry -> check what was in none
  *     ^                                                                          |
- *     '---- once more, when something moved meanwhile <---- counts compared <----'
+ *     '-- once more, when something moved meanwhile and rests now <-- counts <---'
  *
  * A live request stands in a lane, is delayed, held, paused or waits for another. One that does
  * none of it is lost: a damaged Redis, a hand that slipped, a mistake of ours. No worker finds it.
@@ -18,8 +18,9 @@
 
 #include "pipeline/queue.h"
 
-#define PL_DOCTOR_ROUNDS  5   /* tries to find the counts at rest */
-#define PL_DOCTOR_WAIT_MS 250 /* between two of them */
+#define PL_DOCTOR_RESTS   8   /* looks whether the counts have come to rest, after each round */
+#define PL_DOCTOR_WAIT_MS 250 /* before each of them */
+#define PL_DOCTOR_ROUNDS  5   /* of everything */
 
 struct pl_doctor_lost {
 	const char *id;
