@@ -234,9 +234,19 @@ end
 
 local function is_paused(state) return string.sub(state, 2, 2) == 'p' end
 
+-- For what does not change while a script looks at many requests: Redis is asked once.
+local asked = {}
+local function once(verb, key, ...)
+	local name = verb .. key .. (... or '')
+	if asked[name] == nil then asked[name] = call(verb, key, ...) end
+	return asked[name]
+end
+
+local function workers_of(q) return once('ZRANGE', T .. q .. ':workers', 0, -1) end
+
 -- Who holds it: worker and held value, or nil.
 local function holder_of(q, id)
-	for _, worker in ipairs(call('ZRANGE', T .. q .. ':workers', 0, -1)) do
+	for _, worker in ipairs(workers_of(q)) do
 		local hold = call('HGET', held_key(worker), id)
 		if hold then return worker, hold end
 	end
@@ -261,12 +271,15 @@ local function is_told(id)
 	return false
 end
 
--- An index: ids by minute under a name, in lists <name>:<minute>; the sorted set m:<name> holds the
--- minutes.
+-- An index: ids by time under a name, in lists <name>:<slot>; the sorted set m:<name> holds the
+-- slots. A slot is ten seconds: a list is sought through from its end, so it must not be long.
+local SLOT_MS = 10000
+local function slot_of(ms) return math.floor(ms / SLOT_MS) end
+
 local function index_add(name, now, ids)
-	local minute = math.floor(now / 60000)
-	local key = T .. name .. ':' .. minute
-	if call('EXISTS', key) == 0 then call('ZADD', T .. 'm:' .. name, minute, minute) end
+	local slot = slot_of(now)
+	local key = T .. name .. ':' .. slot
+	if call('EXISTS', key) == 0 then call('ZADD', T .. 'm:' .. name, slot, slot) end
 	push_all('RPUSH', key, ids)
 end
 
@@ -464,14 +477,14 @@ local function drop_chunks(data, ttl_ms)
 	end
 end
 
--- Takes what has no record any more off the head of an index' minute.
+-- Takes what has no record any more off the head of an index' slot.
 local TRIM_MAX = 50
-local function index_trim(name, minute)
-	local key = T .. name .. ':' .. minute
+local function slot_trim(name, slot)
+	local key = T .. name .. ':' .. slot
 	for _ = 1, TRIM_MAX do
 		local id = call('LINDEX', key, 0)
 		if not id then
-			call('ZREM', T .. 'm:' .. name, minute)
+			call('ZREM', T .. 'm:' .. name, slot)
 			return
 		end
 		if call('EXISTS', record_key(id)) == 1 then return end
@@ -479,20 +492,26 @@ local function index_trim(name, minute)
 	end
 end
 
+-- A little after a request's id was made it was stored; clocks that differ by more than that leave
+-- their ids to the slots that are the oldest.
+local function index_trim(name, ms)
+	local slot = slot_of(ms)
+	slot_trim(name, slot)
+	slot_trim(name, slot + 1)
+	local oldest = call('ZRANGE', T .. 'm:' .. name, 0, 0)[1]
+	if oldest and tonumber(oldest) < slot then slot_trim(name, oldest) end
+end
+
 -- Every trace of a request but the lists that pass over what has no record.
 local function erase(id, data)
 	local head, last = split(string.match(call('GET', record_key(id)), '^[^\n]*')), last_line(id)
 	call('DEL', record_key(id))
-	local minute = math.floor(created_of(id) / 60000)
-	for m = minute, minute + 1 do -- it was stored a little after its id was made
-		index_trim('i', m)
-		if head[10] and string.find(head[10], '"labels"', 1, true) then
-			for _, label in ipairs(cjson.decode(head[10]).labels or {}) do index_trim('n:' .. label, m) end
-		end
+	local created = created_of(id)
+	index_trim('i', created)
+	if head[10] and string.find(head[10], '"labels"', 1, true) then
+		for _, label in ipairs(cjson.decode(head[10]).labels or {}) do index_trim('n:' .. label, created) end
 	end
-	if string.sub(last[3], 1, 1) == 'x' then
-		index_trim('x', math.floor((created_of(id) + tonumber(last[2])) / 60000))
-	end
+	if string.sub(last[3], 1, 1) == 'x' then index_trim('x', created + tonumber(last[2])) end
 	drop_chunks(data)
 	if any('keyed') then
 		local name = call('HGET', T .. 'keyed', id)
@@ -587,11 +606,11 @@ local function waiting_of(id, last, head, now, limits)
 		return reason, due, -1
 	end
 	if group_of(id) then return 'joined', 0, -1 end
-	if call('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end
-	if call('ZCARD', T .. q .. ':workers') == 0 then return 'no_worker', 0, -1 end
+	if once('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end
+	if #workers_of(q) == 0 then return 'no_worker', 0, -1 end
 	local room, till, reason = room_of(host, now, limits, lane_of(head, q))
 	if room <= 0 then return reason, till or 0, -1 end
-	return 'queue', 0, math.max(0, tonumber(call('HGET', T .. 'c', q) or 0) - 1)
+	return 'queue', 0, math.max(0, tonumber(once('HGET', T .. 'c', q) or 0) - 1)
 end
 
 -- Whoever comes first after Redis has started notes when that was.

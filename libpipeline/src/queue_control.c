@@ -160,7 +160,7 @@ static struct pl_listed reply_listed(redisReply *const *e)
 {
 	struct pl_listed listed = {
 		.id = e[0]->str,
-		.place = { .minute = e[6]->integer, .position = e[7]->integer },
+		.place = { .slot = e[6]->integer, .position = e[7]->integer },
 		.found = reply_found(e + 1),
 	};
 	if (e[0]->len < PL_UUID_SIZE)
@@ -172,14 +172,14 @@ static void on_list(void *arg, enum pl_err err, const redisReply *reply)
 {
 	struct list_call *call = arg;
 	struct pl_listed items[PL_LIST_MAX];
-	struct pl_list_place next = { .minute = -1, .position = -1 };
+	struct pl_list_place next = { .slot = -1, .position = -1 };
 	size_t count = 0;
 	err = reply_error(err, reply, NULL);
 	if (err == PL_OK && !reply_is_array(reply, LIST_HEAD))
 		err = PL_EREDIS;
 	if (err == PL_OK) {
 		redisReply *const *e = reply->element;
-		next.minute = e[0]->integer;
+		next.slot = e[0]->integer;
 		next.position = e[1]->integer;
 		if (reply_is_text(e[2]) && e[2]->len < PL_UUID_SIZE)
 			memcpy(next.id, e[2]->str, e[2]->len);
@@ -196,13 +196,13 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 {
 	struct list_call *call = pl_alloc(sizeof *call);
 	*call = (struct list_call) { cb, arg };
-	char minute[24], position[24];
-	snprintf(minute, sizeof minute, "%" PRId64, place->minute);
+	char slot[24], position[24];
+	snprintf(slot, sizeof slot, "%" PRId64, place->slot);
 	snprintf(position, sizeof position, "%" PRId64, place->position);
 	struct args args;
 	args_begin(&args, 8);
 	args_text(&args, index);
-	args_text(&args, minute);
+	args_text(&args, slot);
 	args_text(&args, position);
 	args_text(&args, place->id);
 	args_number(&args, PL_LIST_MAX);

@@ -31,7 +31,7 @@ bool list_read_filter(
 void list_write_cursor(struct json_writer *w, const struct list_walk *walk)
 {
 	char cursor[LIST_CURSOR_SIZE];
-	if (walk->place.minute < 0)
+	if (walk->place.slot < 0)
 		return;
 	list_filter_cursor(walk->filter, &walk->place, cursor);
 	json_text(w, "cursor", cursor);

@@ -11,8 +11,7 @@
 #include "pipeline/text.h"
 #include "pipeline/uuid.h"
 
-#define MINUTE_MS     60000
-#define MINUTE_SLACK  2   /* an id's clock is an api's, an index' minute is Redis' */
+#define SLOT_SLACK    6   /* an id's clock is an api's, an index' slot is Redis' */
 #define PARAMETER_MAX 512 /* longer than any fit value */
 #define PLACE_DIGITS  15
 #define FAILED_INDEX  "x"
@@ -89,15 +88,15 @@ static bool take_number(const char **at, int64_t *out)
 	return true;
 }
 
-/* "i29400123.17.0190a3c4-…": index, minute, position, and the id that stands there. */
+/* "i29400123.17.0190a3c4-…": index, slot, position, and the id that stands there. */
 static const char *take_cursor(struct list_filter *filter, const char *text, size_t len)
 {
 	static const char fault[] = "must be a cursor that a listing with the same filters gave";
 	char index[LIST_INDEX_SIZE];
 	const char *at = text + 1;
-	struct pl_list_place place = { .minute = -1, .position = -1 };
+	struct pl_list_place place = { .slot = -1, .position = -1 };
 	list_filter_index(filter, index);
-	if (len == 0 || text[0] != index[0] || !take_number(&at, &place.minute))
+	if (len == 0 || text[0] != index[0] || !take_number(&at, &place.slot))
 		return fault;
 	if (*at != '\0' && (!take_number(&at, &place.position) || !pl_uuid_valid(at, strlen(at))))
 		return fault;
@@ -150,7 +149,7 @@ enum pl_err list_filter_read(const char *query, size_t limit, const char *owner,
 	struct list_filter *out, struct pl_faults *faults)
 {
 	*out = (struct list_filter) {
-		.limit = limit, .owner = owner, .place = { .minute = -1, .position = -1 }
+		.limit = limit, .owner = owner, .place = { .slot = -1, .position = -1 }
 	};
 	check_names(query, faults);
 	for (size_t i = 0; i < PARAMETERS; i++)
@@ -200,8 +199,8 @@ bool list_filter_admits(const struct list_filter *filter, const struct store_fou
 
 bool list_filter_is_past(const struct list_filter *filter, const struct pl_list_place *place)
 {
-	return place->minute < 0 ||
-	       place->minute + MINUTE_SLACK < (int64_t)(filter->since_ms / MINUTE_MS);
+	return place->slot < 0 ||
+	       place->slot + SLOT_SLACK < (int64_t)(filter->since_ms / PL_SLOT_MS);
 }
 
 void list_filter_cursor(const struct list_filter *filter, const struct pl_list_place *place,
@@ -210,10 +209,10 @@ void list_filter_cursor(const struct list_filter *filter, const struct pl_list_p
 	char index[LIST_INDEX_SIZE];
 	list_filter_index(filter, index);
 	if (place->id[0] == '\0')
-		(void)snprintf(out, LIST_CURSOR_SIZE, "%c%" PRId64 ".", index[0], place->minute);
+		(void)snprintf(out, LIST_CURSOR_SIZE, "%c%" PRId64 ".", index[0], place->slot);
 	else
 		(void)snprintf(out, LIST_CURSOR_SIZE, "%c%" PRId64 ".%" PRId64 ".%s", index[0],
-			place->minute, place->position, place->id);
+			place->slot, place->position, place->id);
 }
 
 /* ---- walking ---- */
@@ -223,8 +222,8 @@ void list_walk_begin(struct store *store, const struct list_filter *filter, stru
 	*walk = (struct list_walk) { .store = store, .filter = filter, .place = filter->place };
 	walk->step = pl_calloc(1, sizeof(*walk->step));
 	/* The failed stand by when they failed, so any of them may be old enough. */
-	if (walk->place.minute < 0 && filter->until_ms > 0 && !is_of_failed(filter))
-		walk->place.minute = (int64_t)(filter->until_ms / MINUTE_MS) + MINUTE_SLACK;
+	if (walk->place.slot < 0 && filter->until_ms > 0 && !is_of_failed(filter))
+		walk->place.slot = (int64_t)(filter->until_ms / PL_SLOT_MS) + SLOT_SLACK;
 }
 
 /* False: the page or the listing has come to its end, or Redis can't be asked. */
@@ -232,12 +231,12 @@ static bool step_on(struct list_walk *walk)
 {
 	char index[LIST_INDEX_SIZE];
 	if (walk->examined > 0 && list_filter_is_past(walk->filter, &walk->place))
-		walk->place.minute = -1;
-	if (walk->examined >= LIST_EXAMINED || (walk->examined > 0 && walk->place.minute < 0))
+		walk->place.slot = -1;
+	if (walk->examined >= LIST_EXAMINED || (walk->examined > 0 && walk->place.slot < 0))
 		return false;
 	list_filter_index(walk->filter, index);
 	walk->err = store_list(walk->store, index, &walk->place, walk->step);
-	walk->examined += PL_LIST_MAX; /* minutes that hold nothing any more count as much */
+	walk->examined += PL_LIST_MAX; /* slots that hold nothing any more count as much */
 	walk->at = 0;
 	if (walk->err == PL_OK)
 		walk->place = walk->step->count > 0 ? walk->step->places[0] : walk->step->next;
@@ -270,8 +269,8 @@ static bool is_earlier_failure(
 {
 	if (!is_of_failed(walk->filter) || !has_failed_before(found))
 		return false;
-	int64_t minute = (int64_t)(found->record->last->time_ms / MINUTE_MS);
-	return place->minute < minute - 1 || is_seen(walk, found->record->request.id);
+	int64_t slot = (int64_t)(found->record->last->time_ms / PL_SLOT_MS);
+	return place->slot < slot - 1 || is_seen(walk, found->record->request.id);
 }
 
 bool list_walk_next(struct list_walk *walk, struct store_found *found)

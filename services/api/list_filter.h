@@ -48,7 +48,7 @@ struct list_walk {
 	size_t again_count;
 	size_t at; /* in step */
 	size_t examined;
-	struct pl_list_place place; /* of what comes next; minute -1: the end */
+	struct pl_list_place place; /* of what comes next; slot -1: the end */
 	enum pl_err err;
 };
 void list_walk_begin(struct store *store, const struct list_filter *filter, struct list_walk *walk);

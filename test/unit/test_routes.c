@@ -151,7 +151,7 @@ enum pl_err store_list(struct store *store, const char *index, const struct pl_l
 	(void)snprintf(world.index, sizeof(world.index), "%s", index);
 	pthread_mutex_unlock(&turn);
 	out->count = 0;
-	out->next = (struct pl_list_place) { .minute = -1, .position = -1 };
+	out->next = (struct pl_list_place) { .slot = -1, .position = -1 };
 	return err;
 }
 

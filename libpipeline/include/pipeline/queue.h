@@ -174,9 +174,10 @@ struct pl_queues {
 typedef void (*pl_queues_cb)(void *arg, enum pl_err err, const struct pl_queues *queues);
 void pl_queue_queues(struct pl_queue *queue, pl_queues_cb cb, void *arg);
 
-/* Where a listing goes on. Begin with { -1, -1, "" }; minute -1 afterwards: the end. */
+#define PL_SLOT_MS 10000 /* of an index: ids of so long a time lie in one list */
+/* Where a listing goes on. Begin with { -1, -1, "" }; slot -1 afterwards: the end. */
 struct pl_list_place {
-	int64_t minute, position;
+	int64_t slot, position;
 	char id[PL_UUID_SIZE];
 };
 #define PL_LIST_MAX 50 /* requests one call reads: bounds the script's time */

@@ -1,0 +1,215 @@
+"""Many requests, newest first, a page at a time; and what is done to all that a filter selects."""
+import time
+
+import pytest
+
+from peers import patience
+from peers.redis import Redis
+from peers.web import Answer, Gate
+
+MANY = 1_000_000
+SLOW_US = 5000  # no call to Redis may take longer, however many requests there are
+
+
+def pages(pipeline, query="", call="GET", path="/requests"):
+    """Page after page until there is no cursor: their JSON."""
+    found, cursor = [], ""
+    while True:
+        reply = pipeline.call(call, f"{path}?{query}&cursor={cursor}" if cursor else f"{path}?{query}")
+        assert reply.status in (200, 202), reply
+        found.append(reply.json)
+        cursor = reply.json.get("cursor")
+        if not cursor:
+            return found
+
+
+def listed(pipeline, query=""):
+    return [record["requestId"] for page in pages(pipeline, query) for record in page["requests"]]
+
+
+def post_batch(pipeline, count, **options):
+    items = [{"provider": "http://127.0.0.1:9/", "callbackUrl": "http://127.0.0.1:9/", **options}] * count
+    reply = pipeline.call("POST", "/requests/batch", {"items": items})
+    return [item["requestId"] for item in reply.json["items"]]
+
+
+def test_newest_first_and_each_once(launch):
+    pipeline = launch(consumers=0)
+    ids = [request for _ in range(3) for request in post_batch(pipeline, 90)]
+    assert listed(pipeline) == ids[::-1]
+    for limit in (1, 49, 50, 51, 120, 1000):
+        assert listed(pipeline, f"limit={limit}") == ids[::-1], limit
+    first = pipeline.get("/requests").json
+    assert len(first["requests"]) == 100 and first["cursor"]
+    assert first["requests"][0] == pipeline.record(ids[-1])
+
+
+def test_a_cursor_is_stable(launch):
+    """What is accepted later, or goes, moves nothing on the pages behind a cursor."""
+    pipeline = launch(consumers=0)
+    ids = post_batch(pipeline, 120)
+    first = pipeline.get("/requests?limit=40").json
+    assert [record["requestId"] for record in first["requests"]] == ids[:79:-1]
+    post_batch(pipeline, 60)
+    for request in (*ids[:30], ids[79], ids[60]):  # the oldest, the very next, and one amid
+        assert pipeline.call("DELETE", f"/requests/{request}").status == 204
+    second = pipeline.get(f"/requests?limit=1000&cursor={first['cursor']}").json
+    assert [record["requestId"] for record in second["requests"]] == [
+        request for request in ids[78:29:-1] if request != ids[60]
+    ]
+    assert "cursor" not in second
+
+
+def test_filters(launch, provider, receiver, peer):
+    pipeline, gate, other = launch(FETCH_SCHEDULE="5h"), Gate(), peer("other")
+    provider.answers(404, path="/gone")
+    provider.answers(Answer(hold=gate), path="/slow")
+    begun = time.time()
+    delivered = [pipeline.post(provider.url(), receiver.url(), labels=["a", "b c"]) for _ in range(2)]
+    failed = pipeline.post(provider.url("/gone"), receiver.url(), labels=["a"])
+    elsewhere = pipeline.post(other.url(), other.url(), delay="365d")
+    fetching = pipeline.post(provider.url("/slow"), receiver.url())
+    pipeline.wait_all(delivered)
+    pipeline.wait(failed, "failed")
+    pipeline.wait(fetching, "fetching")
+    everything = [fetching, elsewhere, failed, *delivered[::-1]]
+    assert listed(pipeline) == everything
+    assert listed(pipeline, "state=delivered") == delivered[::-1]
+    assert listed(pipeline, "state=failed") == listed(pipeline, "state=failed&label=a") == [failed]
+    assert listed(pipeline, "state=fetching") == [fetching]
+    assert listed(pipeline, "state=scheduled") == [elsewhere]
+    assert listed(pipeline, "label=a") == [failed, *delivered[::-1]]
+    assert listed(pipeline, "label=b%20c") == delivered[::-1] and listed(pipeline, "label=b") == []
+    assert listed(pipeline, f"host=127.0.0.1:{other.port}") == [elsewhere]
+    assert listed(pipeline, f"host=127.0.0.1:{receiver.port}") == [fetching, failed, *delivered[::-1]]
+    assert listed(pipeline, "host=127.0.0.1") == everything and listed(pipeline, "host=127.0.0") == []
+    middle = pipeline.record(failed)["createdAt"]
+    assert listed(pipeline, f"since={middle}") == everything[:3]
+    assert listed(pipeline, f"until={middle}") == delivered[::-1]
+    assert listed(pipeline, f"since={middle}&until={middle}") == []
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun - 7200))
+    assert listed(pipeline, f"until={stamp}") == [] and listed(pipeline, f"since={stamp}") == everything
+    gate.open()
+
+
+def test_who_failed_twice_is_listed_once(pipeline, provider, receiver):
+    provider.answers(404)
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait(request, "failed")
+    assert pipeline.call("POST", f"/requests/{request}/refetch").status == 200
+    pipeline.wait(request, "failed")
+    assert listed(pipeline, "state=failed").count(request) == 1
+
+
+@pytest.mark.parametrize(
+    "query, pointer",
+    [
+        ("state=lost", "state"), ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"),
+        ("since=yesterday", "since"), ("until=1", "until"), ("cursor=1", "cursor"), ("cursor=i1.2.x", "cursor"),
+        ("cursor=x1.", "cursor"), ("label=", "label"), (f"label={'x' * 65}", "label"), ("host=", "host"),
+        ("limit=1&limit=2", "limit"), ("colour=red", ""), ("state=%zz", "state"),
+    ],
+)
+def test_a_query_that_is_wrong(pipeline, query, pointer):
+    for method, path in (("GET", "/requests"), ("POST", "/requests/cancel")):
+        reply = pipeline.call(method, f"{path}?{query}")
+        assert reply.status == 422 and list(reply.faults) == [pointer], reply
+
+
+def test_a_page_is_short_rather_than_slow(launch):
+    """2,000 records are examined for a page; a cursor says that there may be more."""
+    pipeline = launch(consumers=0)
+    wanted = post_batch(pipeline, 1, labels=["wanted"])
+    for _ in range(3):
+        post_batch(pipeline, 1000)
+    first = pipeline.get("/requests?state=delivered").json
+    assert first["requests"] == [] and first["cursor"]
+    assert len(pages(pipeline, "state=delivered")) == 2
+    assert listed(pipeline, "label=wanted") == wanted, "an index of its own"
+
+
+# -- all that a filter selects
+
+
+def test_bulk_cancel_a_thousand_a_call(launch):
+    pipeline = launch(consumers=0)
+    for _ in range(2):
+        post_batch(pipeline, 1000, labels=["night"])
+    kept = post_batch(pipeline, 5)
+    answers = pages(pipeline, "label=night", "POST", "/requests/cancel")
+    assert sum(answer["matched"] for answer in answers) == sum(answer["changed"] for answer in answers) == 2000
+    assert all(answer["matched"] <= 1000 and answer["refused"] == 0 for answer in answers)
+    assert pipeline.get("/queues").json["live"] == 5
+    assert listed(pipeline, "state=queued") == kept[::-1]
+    again = pipeline.call("POST", "/requests/cancel?label=night&limit=10").json
+    assert (again["matched"], again["changed"], again["refused"]) == (10, 10, 0), "cancelled they are"
+
+
+def test_bulk_redeliver_and_refetch(launch, provider, receiver):
+    pipeline = launch()
+    receiver.answers(*[410] * 6, 200)
+    failed = [pipeline.post(provider.url(), receiver.url()) for _ in range(6)]
+    pipeline.wait_all(failed, "failed")
+    answer = pipeline.call("POST", "/requests/redeliver?state=failed").json
+    assert answer == {"matched": 6, "changed": 6, "refused": 0}
+    pipeline.wait_all(failed)
+    assert len(provider.requests) == 6 and len(receiver.requests) == 12
+    answer = pipeline.call("POST", f"/requests/refetch?host=127.0.0.1:{provider.port}&limit=2").json
+    assert (answer["matched"], answer["changed"]) == (2, 2) and answer["cursor"]
+    receiver.got(14)
+    pipeline.wait_all(failed)
+    refused = pipeline.call("POST", "/requests/cancel?state=delivered").json
+    assert refused == {"matched": 6, "changed": 0, "refused": 6}
+
+
+def test_bulk_cancel_waits_for_the_workers_together(launch, provider, receiver):
+    pipeline, gate = launch(), Gate()
+    provider.answers(Answer(hold=gate))
+    for silent in (False, True):
+        requests = [pipeline.post(provider.url(), receiver.url()) for _ in range(2)]
+        provider.holds(2)
+        if silent:
+            pipeline.consumer.stop()
+        begun = time.monotonic()
+        answer = pipeline.call("POST", "/requests/cancel?state=fetching")
+        took = time.monotonic() - begun
+        assert answer.json == {"matched": 2, "changed": 2, "refused": 0, **({"cancelling": True} if silent else {})}
+        assert answer.status == (202 if silent else 200)
+        assert (1.0 <= took < 1.9 * patience.STRETCH) if silent else took < 1.0 * patience.STRETCH
+        assert {pipeline.state(request) for request in requests} == {"cancelled"}
+        pipeline.consumer.cont()
+        patience.until(lambda: provider.busy == 0, "both to be cut")
+    gate.open()
+
+
+# -- a large backlog
+
+
+@pytest.mark.long
+def test_a_million_requests_are_listed_without_one_slow_call(launch, cast, tmp_path):
+    redis = cast(Redis(str(tmp_path), maxmemory="3gb", appendonly="no")).start()
+    pipeline = launch(redis=redis, consumers=0, responders=0, QUEUE_MAX=2 * MANY, DURABILITY="relaxed")
+    wanted = post_batch(pipeline, 1, labels=["wanted"])
+    for _ in range(MANY // 1000):
+        post_batch(pipeline, 1000)
+    redis.call("CONFIG", "SET", "slowlog-log-slower-than", SLOW_US)
+
+    def quick(path):
+        """What takes long by itself does so every time; once, others had the processor."""
+        for _ in range(5):
+            redis.call("SLOWLOG", "RESET")
+            reply = pipeline.get(path)
+            slow = redis.call("SLOWLOG", "GET", 10)
+            if not slow:
+                return reply.json
+        raise AssertionError([(entry[2], entry[3][:6]) for entry in slow])
+
+    cursor, seen = "", 0
+    for _ in range(100):
+        page = quick(f"/requests?limit=1000{cursor}")
+        seen, cursor = seen + len(page["requests"]), f"&cursor={page['cursor']}"
+    assert seen == 100_000
+    assert quick("/requests?state=delivered")["requests"] == []
+    assert [record["requestId"] for record in quick("/requests?label=wanted")["requests"]] == wanted
+    assert quick("/queues")["live"] == MANY + 1
+    assert quick(f"/requests/{wanted[0]}")["waiting"]["reason"] == "no_worker"
