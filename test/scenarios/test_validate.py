@@ -1,0 +1,61 @@
+"""A dry run: what would become of a request, with its names resolved."""
+import pytest
+
+
+def validate(pipeline, provider, callback, **more):
+    body = {"provider": provider, "callbackUrl": callback, **more}
+    return pipeline.call("POST", "/validate", body)
+
+
+@pytest.fixture
+def guarded(launch, dns):
+    dns.answers("good.test", "127.0.0.2")
+    dns.answers("bad.test", "10.1.2.3")
+    dns.answers("both.test", ["127.0.0.2", "192.168.7.7"])
+    return launch(ALLOW_NETWORKS="127.0.0.2/32", DNS_SERVERS=dns.address)
+
+
+def test_what_is_fit(guarded):
+    reply = validate(guarded, "http://good.test/", "http://127.0.0.2:81/x")
+    assert reply.status == 200 and reply.json == {
+        "valid": True,
+        "hosts": [
+            {
+                "pointer": pointer, "host": host,
+                "addresses": [{"address": "127.0.0.2", "allowed": True, "rule": "ALLOW_NETWORKS 127.0.0.2/32"}],
+            }
+            for pointer, host in (("/provider", "good.test"), ("/callbackUrl", "127.0.0.2"))
+        ],
+    }
+    assert guarded.get("/requests").json == {"requests": []}
+
+
+def test_an_operator_sees_which_address_and_which_rule(guarded):
+    reply = validate(guarded, "http://bad.test/", "http://both.test/", failureCallbackUrl="http://[::1]/")
+    assert reply.status == 422 and reply.faults == {
+        "/provider": "address_blocked: bad.test is 10.1.2.3, refused by 10.0.0.0/8",
+        "/callbackUrl": "address_blocked: both.test is 192.168.7.7, refused by 192.168.0.0/16",
+        "/failureCallbackUrl": "address_blocked: ::1 is ::1, refused by outside 2000::/3",
+    }
+
+
+def test_a_name_that_is_not_known_would_be_tried(guarded):
+    reply = validate(guarded, "http://nobody.test/", "http://good.test/")
+    assert reply.status == 200
+    assert reply.json["hosts"][0] == {"pointer": "/provider", "host": "nobody.test", "addresses": [], "error": "dns"}
+
+
+def test_faults_are_those_of_a_request(pipeline):
+    wrong = {"provider": "ftp://x/", "colour": 1}
+    refused, validated = pipeline.call("POST", "/", wrong), pipeline.call("POST", "/validate", wrong)
+    assert refused.json == validated.json and validated.status == 422
+    assert pipeline.call("POST", "/validate", "{").status == 400
+    assert pipeline.call("POST", "/validate", "{}", headers={"Content-Type": "text/plain"}).status == 415
+
+
+def test_ten_a_second(launch, provider, receiver):
+    pipeline = launch()
+    replies = [validate(pipeline, provider.url(), receiver.url()) for _ in range(30)]
+    statuses = [reply.status for reply in replies]
+    assert statuses[:10] == [200] * 10 and 429 in statuses
+    assert replies[statuses.index(429)].headers["Retry-After"] == "1"
