@@ -18,6 +18,7 @@ from peers.web import Answer
 
 NOBODY = "0190a3c4-0000-7000-8000-000000000001"
 MIB = 1024 * 1024
+ALICES, BOSSES = b"wonder", b"rule"  # keys
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -174,15 +175,59 @@ def without_redis(pipeline, good):
     assert said(pipeline, 503, "POST", "/", good).json["requestId"]
     pipeline.redis.kill()
     patience.until(lambda: pipeline.says("/readyz", 503), "the api to see that Redis is gone")
-    needless = ("/healthz", "/metrics", "/openapi.json", "/requests/batch", "/validate")
-    calls = [(method, path, good if takes else None) for method, path, takes in operations("503") if path not in needless]
+    others = ("/healthz", "/metrics", "/openapi.json", "/requests/batch", "/validate")
+    calls = [(method, path, good if takes else None) for method, path, takes in operations("503") if path not in others]
     at_once(lambda method, path, body: said(pipeline, 503, method, path, body), calls)
     reply = said(pipeline, 200, "POST", "/requests/batch", {"items": [good]})
     assert reply.json["items"][0]["status"] == 503
 
 
+def full_of_work(pipeline, good):
+    pipeline.call("POST", "/", {**good, "delay": "300d"})
+    for path in ("/", "/requests"):
+        said(pipeline, 503, "POST", path, good)
+
+
+def becomes(pipeline, status, **headers):
+    """Every call that may be answered so is, sooner or later."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def answered(method, path):
+        try:
+            return pipeline.call(method, path, headers=given).status == status
+        except (OSError, http.client.HTTPException):
+            return False  # a silent connection may be cut before its request has come
+
+    for method, path, _ in operations(str(status)):
+        patience.until(lambda: answered(method, path), f"{method} {path} to be answered {status}")
+
+
+def without_a_place(pipeline):
+    """One connection of this address is open, and it may have one."""
+    place = http.client.HTTPConnection("127.0.0.1", pipeline.port, timeout=patience.bound(None))
+
+    def taken():
+        place.close()  # an earlier one may not be gone yet
+        try:
+            place.request("GET", "/healthz")
+            answer = place.getresponse()
+            return answer.read() and answer.status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    patience.until(taken, "the only place to be free")
+    becomes(pipeline, 503)
+    place.close()
+
+
+def keys_file(folder):
+    path = folder / "keys"
+    path.write_text(f"alice:{hashlib.sha256(ALICES).hexdigest()}\nboss:{hashlib.sha256(BOSSES).hexdigest()}:admin\n")
+    return path
+
+
 def with_keys(pipeline, good):
-    alice, boss = ({"Authorization": f"Bearer {key}"} for key in ("alice's", "boss's"))
+    alice = {"Authorization": f"Bearer {ALICES.decode()}"}
     each(pipeline, 401)
     each(pipeline, 401, Authorization="Bearer nobody's")
     for path in ("/healthz", "/readyz", "/openapi.json"):
@@ -195,7 +240,6 @@ def with_keys(pipeline, good):
     request = said(pipeline, 202, "POST", "/", good, **alice).json["requestId"]
     assert said(pipeline, 200, "GET", f"/requests/{request}", **alice).json["owner"] == "alice"
     assert "hosts" not in said(pipeline, 200, "POST", "/validate", good, **alice).json
-    return boss
 
 
 def delivered(receiver, oops):
@@ -210,10 +254,8 @@ def each_kind_of_data(pipeline, provider, receiver, oops):
     provider.answers(Answer(body=b"\xff\x00", type="image/png"), path="/binary")
     provider.answers(Answer(body=b"x" * (MIB + 1), type="text/plain"), path="/large")
     provider.answers(404, path="/fails")
-    large = None
     for path in ("/binary", "/large"):
-        large = pipeline.post(provider.url(path), receiver.url(), meta={"a": [1]}, labels=["kind"])
-        pipeline.wait(large, "delivered")
+        pipeline.wait(pipeline.post(provider.url(path), receiver.url(), meta={"a": [1]}, labels=["kind"]), "delivered")
     link = next(seen.json["dataUrl"] for seen in receiver.requests if "dataUrl" in seen.json)
     said(pipeline, 200, "GET", link.partition(f":{pipeline.port}")[2])
     failed = pipeline.post(provider.url("/fails"), receiver.url(), failureCallbackUrl=oops.url())
@@ -257,62 +299,17 @@ def test_every_call_and_status_is_seen_and_every_answer_fits(launch, peer, provi
     each_kind_of_data(pipeline, provider, receiver, oops)
     operated(pipeline)
     held_by_a_worker(pipeline, [peer("one"), peer("two")], receiver)
-    full = launch(redis=pipeline.redis, consumers=0, responders=0, QUEUE_MAX=1)
-    full_of_work(full, good)
-    without_a_place(launch(redis=pipeline.redis, consumers=0, responders=0, CONNECTIONS_PER_ADDRESS=1))
+    other_api = lambda **settings: launch(redis=pipeline.redis, consumers=0, responders=0, **settings)
+    full_of_work(other_api(QUEUE_MAX=1), good)
+    without_a_place(other_api(CONNECTIONS_PER_ADDRESS=1))
     keys = keys_file(tmp_path)
-    boss = with_keys(launch(redis=pipeline.redis, consumers=0, responders=0, API_KEYS=keys), good)
-    hurried = launch(redis=pipeline.redis, consumers=0, responders=0, API_KEYS=keys, API_RATE=1)
-    becomes(hurried, 429, **boss)  # one a second is all there may be
+    with_keys(other_api(API_KEYS=keys), good)
+    one_a_second = other_api(API_KEYS=keys, API_RATE=1)
+    becomes(one_a_second, 429, Authorization=f"Bearer {BOSSES.decode()}")
     without_redis(pipeline, good)
     told = openapi.verdict(described(), heard.answers, bodies + delivered(receiver, oops))
     assert not told["faults"], "\n".join(told["faults"][:20])
     assert not told["unseen"], told["unseen"]
-
-
-def full_of_work(pipeline, good):
-    pipeline.call("POST", "/", {**good, "delay": "300d"})
-    for path in ("/", "/requests"):
-        said(pipeline, 503, "POST", path, good)
-
-
-def becomes(pipeline, status, **headers):
-    """Every call that may be answered so is, sooner or later."""
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def answered(method, path):
-        try:
-            return pipeline.call(method, path, headers=given).status == status
-        except (OSError, http.client.HTTPException):
-            return False  # a silent connection may be cut before its request has come
-
-    for method, path, _ in operations(str(status)):
-        patience.until(lambda: answered(method, path), f"{method} {path} to be answered {status}")
-
-
-def without_a_place(pipeline):
-    """One connection of this address is open, and it may have one."""
-    place = http.client.HTTPConnection("127.0.0.1", pipeline.port, timeout=patience.bound(None))
-
-    def taken():
-        place.close()  # an earlier one may not be gone yet
-        try:
-            place.request("GET", "/healthz")
-            answer = place.getresponse()
-            return answer.read() and answer.status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-
-    patience.until(taken, "the only place to be free")
-    becomes(pipeline, 503)
-    place.close()
-
-
-def keys_file(folder):
-    digest = lambda key: hashlib.sha256(key.encode()).hexdigest()
-    path = folder / "keys"
-    path.write_text(f"alice:{digest('alice' + chr(39) + 's')}\nboss:{digest('boss' + chr(39) + 's')}:admin\n")
-    return path
 
 
 def test_it_names_every_route_and_no_other():
