@@ -2,7 +2,8 @@
 -- alter: what people do to one request: cancel, pause, resume, redeliver, delete; look changes
 -- nothing.
 --
--- ARGV: verb, id, owner ("" may touch all), who (service and level letters of the event)
+-- ARGV: verb, id, owner ("" may touch all), who (service and level letters of the event), when it
+--   expires (pause; Unix ms, 0: never)
 -- Returns { word, holder }: NONE no such request · OK changed · SAME it was so already ·
 --   HELD changed, now or before, and the worker that holds it was told · FINAL, BUSY, EXPIRED: not in
 --   this state.
@@ -68,6 +69,10 @@ function verbs.pause()
 	end
 	if q == 'f' then leader_leaves(id) end
 	append_event(id, last, now, { state = letter .. 'p' }, who, 'paused', stage, nil, nil, due)
+	if tonumber(ARGV[5]) > 0 then -- that time runs on; reserve looks
+		call('ZADD', T .. q .. ':e', ARGV[5], id)
+		ring(q)
+	end
 	return worker and q == 'f' and 'HELD' or 'OK'
 end
 

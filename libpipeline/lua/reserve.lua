@@ -27,6 +27,28 @@ local function promote()
 	enqueue(q, groups)
 end
 
+-- Paused requests whose time is over go to a worker, which says so; those it would find too young by
+-- its own clock come again.
+local EXPIRE_MAX, AGAIN_MS = 64, 1000
+local function expire()
+	local over = call('ZRANGEBYSCORE', T .. q .. ':e', '-inf', now, 'LIMIT', 0, EXPIRE_MAX)
+	local groups = {}
+	for _, id in ipairs(over) do
+		local last = last_line(id)
+		if not last or queue_of(last[3]) ~= q or not is_paused(last[3]) then
+			call('ZREM', T .. q .. ':e', id)
+		else
+			call('ZADD', T .. q .. ':e', now + AGAIN_MS, id)
+			if not holder_of(q, id) then
+				local head = head_line(id)
+				if group_of(id) then call('HDEL', T .. 'joined', id) end
+				group(groups, head[2], lane_of(head, q), id)
+			end
+		end
+	end
+	enqueue(q, groups)
+end
+
 local function wake()
 	local lanes = call('ZRANGEBYSCORE', T .. q .. ':b', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
 	if #lanes == 0 then return end
@@ -36,7 +58,7 @@ end
 
 local function next_due()
 	local least
-	for _, key in ipairs({ ':z', ':b' }) do
+	for _, key in ipairs({ ':z', ':b', ':e' }) do
 		local first = call('ZRANGE', T .. q .. key, 0, 0, 'WITHSCORES')
 		local at = tonumber(first[2])
 		if at and (not least or at < least) then least = at end
@@ -75,6 +97,7 @@ local function fan()
 end
 
 promote()
+expire()
 wake()
 fan()
 if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then

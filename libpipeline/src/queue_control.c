@@ -63,24 +63,27 @@ static void on_altered(void *arg, enum pl_err err, const redisReply *reply)
 	free(call);
 }
 
-void pl_queue_alter(struct pl_queue *queue, enum pl_alter verb, const char *id, const char *owner,
-	uint64_t queue_max, pl_alter_cb cb, void *arg)
+void pl_queue_alter(
+	struct pl_queue *queue, const struct pl_alteration *alteration, pl_alter_cb cb, void *arg)
 {
 	static const char who[] = "ai"; /* the api, level info */
+	bool refetches = alteration->verb == PL_ALTER_REFETCH;
 	struct alter_call *call = pl_alloc(sizeof *call);
 	*call = (struct alter_call) { cb, arg };
 	struct args args;
 	args_begin(&args, 5);
-	if (verb != PL_ALTER_REFETCH)
-		args_text(&args, pl_alter_name(verb));
-	args_text(&args, id);
-	args_text(&args, owner);
+	if (!refetches)
+		args_text(&args, pl_alter_name(alteration->verb));
+	args_text(&args, alteration->id);
+	args_text(&args, alteration->owner);
 	args_text(&args, who);
-	if (verb == PL_ALTER_REFETCH) {
-		args_number(&args, queue_max);
+	if (refetches) {
+		args_number(&args, alteration->queue_max);
 		args_number(&args, OLD_CHUNKS_MS);
+	} else {
+		args_number(&args, alteration->expires_ms);
 	}
-	args_eval(&args, queue, verb == PL_ALTER_REFETCH ? REFETCH : ALTER, on_altered, call);
+	args_eval(&args, queue, refetches ? REFETCH : ALTER, on_altered, call);
 }
 
 struct hold_call {

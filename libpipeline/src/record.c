@@ -448,6 +448,22 @@ enum pl_err pl_record_decode(const char *id, const char *text, size_t len, struc
 	return PL_OK;
 }
 
+static uint64_t round_began_ms(const struct pl_record *record)
+{
+	for (size_t i = record->events_count; i-- > 1;) {
+		const struct pl_event *event = &record->events[i];
+		if (pl_state_is_final(event[-1].state) && !pl_state_is_final(event->state))
+			return event->time_ms;
+	}
+	return record->created_ms;
+}
+
+uint64_t pl_record_expires_ms(const struct pl_record *record, uint64_t time_scale)
+{
+	uint64_t after = record->request.expires_after_ms;
+	return after > 0 ? round_began_ms(record) + (after + time_scale - 1) / time_scale : 0;
+}
+
 void pl_record_free(struct pl_record *record)
 {
 	if (record == NULL)

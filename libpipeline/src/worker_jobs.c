@@ -78,23 +78,6 @@ static uint64_t scaled(const struct pl_worker *worker, uint64_t ms)
 	return (ms + worker->time_scale - 1) / worker->time_scale;
 }
 
-/* A round that people began anew, of a request that had ended, has its whole time again. */
-static uint64_t round_began_ms(const struct pl_record *record)
-{
-	for (size_t i = record->events_count; i-- > 1;) {
-		const struct pl_event *event = &record->events[i];
-		if (pl_state_is_final(event[-1].state) && !pl_state_is_final(event->state))
-			return event->time_ms;
-	}
-	return record->created_ms;
-}
-
-static uint64_t expires_ms(const struct pl_job *job)
-{
-	uint64_t after = job->record->request.expires_after_ms;
-	return after > 0 ? round_began_ms(job->record) + scaled(job->worker, after) : 0;
-}
-
 static uint64_t retry_delay_ms(const struct pl_job *job, const struct pl_verdict *verdict)
 {
 	uint32_t random;
@@ -218,7 +201,8 @@ static void decide(
 	}
 	if (outcome->verdict == PL_SETTLE_RETRY) {
 		outcome->delay_ms = retry_delay_ms(job, verdict);
-		uint64_t end = expires_ms(job), now = pl_clock_wall_ms();
+		uint64_t end = pl_record_expires_ms(job->record, job->worker->time_scale),
+			 now = pl_clock_wall_ms();
 		if (end > now && now + outcome->delay_ms > end)
 			outcome->delay_ms = end - now; /* then it is told that it has expired */
 	}
@@ -345,10 +329,16 @@ static void let_go(struct pl_job *job, enum pl_settle_verdict verdict)
 	list_add(&job->worker->settling, job);
 }
 
+static bool has_expired(const struct pl_job *job)
+{
+	uint64_t end = pl_record_expires_ms(job->record, job->worker->time_scale);
+	return end > 0 && job->started_ms >= end;
+}
+
 static bool is_for_us(const struct pl_job *job)
 {
 	enum pl_state state = job->record->last->state;
-	if (job->record->last->paused)
+	if (job->record->last->paused && !has_expired(job))
 		return false;
 	return job->worker->work->stage == PL_STAGE_DELIVER
 		       ? state == PL_STATE_FETCHED
@@ -367,7 +357,6 @@ static bool was_cut_early(const struct pl_job *job)
 static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 {
 	const struct pl_event *last = job->record->last;
-	uint64_t end = expires_ms(job);
 	*out = (struct pl_verdict) {
 		.kind = PL_VERDICT_FAIL, .outcome = PL_OUTCOME_NONE, .no_attempt = true
 	};
@@ -375,7 +364,7 @@ static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 		out->kind = PL_VERDICT_BACK;
 		return true;
 	}
-	if (end > 0 && job->started_ms >= end) {
+	if (has_expired(job)) {
 		out->fault = PL_FAULT_EXPIRED;
 		out->message = "its time had passed (expiresAfter)";
 		return true;
@@ -392,6 +381,8 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 {
 	struct pl_job *job = pl_calloc(1, sizeof *job);
 	job->worker = worker;
+	job->started_ms = pl_clock_wall_ms();
+	job->started_mono_ms = pl_clock_mono_ms();
 	memcpy(job->id, item->id, strnlen(item->id, PL_UUID_SIZE - 1));
 	list_add(&worker->running, job);
 	enum pl_err err = PL_ENOTFOUND;
@@ -404,8 +395,6 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 		let_go(job, err == PL_EINVAL ? PL_SETTLE_FAIL : PL_SETTLE_LET_GO);
 		return;
 	}
-	job->started_ms = pl_clock_wall_ms();
-	job->started_mono_ms = pl_clock_mono_ms();
 	job->attempt = job->record->last->attempts[worker->work->stage] + 1;
 	struct pl_verdict verdict;
 	if (is_over(job, &verdict))

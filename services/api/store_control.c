@@ -32,8 +32,7 @@ struct change_item {
 struct store_change {
 	struct store_wait wait;
 	struct store_change *prev, *next;
-	enum pl_alter verb;
-	const char *owner;
+	struct pl_alteration alteration; /* of each item, but for its id */
 	struct change_item *items;
 	size_t count, begun, underway, open; /* open: not OVER yet */
 	uint64_t deadline_ms;                /* monotonic; of what is held */
@@ -72,8 +71,8 @@ static void look(struct change_item *item)
 {
 	item->step = CHANGE_LOOKING;
 	item->heard = false;
-	pl_queue_alter(
-		item->change->wait.store->queue, PL_ALTER_LOOK, item->id, "", 0, on_looked, item);
+	const struct pl_alteration look = { .verb = PL_ALTER_LOOK, .id = item->id, .owner = "" };
+	pl_queue_alter(item->change->wait.store->queue, &look, on_looked, item);
 }
 
 static void ask_next(struct store_change *change);
@@ -105,8 +104,8 @@ static void ask_next(struct store_change *change)
 	while (change->begun < change->count && change->underway < ALTERS_UNDERWAY_MAX) {
 		struct change_item *item = &change->items[change->begun++];
 		change->underway++;
-		pl_queue_alter(store->queue, change->verb, item->id, change->owner,
-			store->queue_max, on_altered, item);
+		change->alteration.id = item->id;
+		pl_queue_alter(store->queue, &change->alteration, on_altered, item);
 	}
 }
 
@@ -202,19 +201,19 @@ void store_control_end(struct store *store)
 	uv_close((uv_handle_t *)&store->patience, NULL);
 }
 
-void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
-	const char *owner, struct store_altered *out)
+static void alter_all(struct store *store, const struct pl_alteration *alteration,
+	const char *const *ids, size_t count, struct store_altered *out)
 {
 	if (count == 0)
 		return;
 	struct store_change change = {
 		.wait.begin = begin_change,
-		.verb = verb,
-		.owner = owner,
+		.alteration = *alteration,
 		.items = pl_calloc(count, sizeof *change.items),
 		.count = count,
 		.open = count,
 	};
+	change.alteration.queue_max = store->queue_max;
 	for (size_t i = 0; i < count; i++) {
 		out[i] = (struct store_altered) { .err = PL_EREDIS, .answer = PL_ALTERED_NOT };
 		change.items[i] =
@@ -226,10 +225,33 @@ void store_alter_all(struct store *store, enum pl_alter verb, const char *const 
 	free(change.items);
 }
 
+void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
+	const char *owner, struct store_altered *out)
+{
+	const struct pl_alteration alteration = { .verb = verb, .owner = owner };
+	alter_all(store, &alteration, ids, count, out);
+}
+
+/* A record says when its request expires; the queue does not read so far. */
+static uint64_t expires_ms(struct store *store, const char *id)
+{
+	struct store_found found;
+	if (store_find(store, id, &found) != PL_OK)
+		return 0;
+	uint64_t expires = pl_record_expires_ms(found.record, store->time_scale);
+	store_found_fini(&found);
+	return expires;
+}
+
 void store_alter(struct store *store, enum pl_alter verb, const char *id, const char *owner,
 	struct store_altered *out)
 {
-	store_alter_all(store, verb, &id, 1, owner, out);
+	const struct pl_alteration alteration = {
+		.verb = verb,
+		.owner = owner,
+		.expires_ms = verb == PL_ALTER_PAUSE ? expires_ms(store, id) : 0,
+	};
+	alter_all(store, &alteration, &id, 1, out);
 }
 
 /* ---- queues ---- */

@@ -99,6 +99,24 @@ def test_what_expires_in_a_queue(launch, provider, receiver, stage):
     assert counted(record) == ([] if stage == "requests" else [("fetch", 1)]), "that is no attempt"
 
 
+@pytest.mark.parametrize("state", ["queued", "fetched"])
+def test_what_is_paused_expires_all_the_same(launch, provider, receiver, state):
+    pipeline = launch(TIME_SCALE=1)
+    (provider if state == "queued" else receiver).answers(500)
+    options = {"fetch": {"schedule": ["1h"]}, "callback": {"schedule": ["1h"]}}
+    request = pipeline.post(provider.url(), receiver.url(), expiresAfter="1s", **options)
+    pipeline.wait_attempts(request, "fetch" if state == "queued" else "deliver", 1)
+    assert pipeline.call("POST", f"/requests/{request}/pause").json["state"] == state
+    other = pipeline.post(provider.url(), receiver.url(), expiresAfter="1s", delay="1h")
+    for call in ("pause", "resume"):
+        assert pipeline.call("POST", f"/requests/{other}/{call}").status == 200
+    record = pipeline.wait(request, "failed")
+    assert record["error"]["code"] == "expired" and not record["paused"]
+    age = pipeline.seconds(record["finishedAt"]) - pipeline.seconds(record["createdAt"])
+    assert 1 <= age < 1 + 3 * patience.STRETCH
+    assert pipeline.state(other) == "scheduled", "it is not paused any more"
+
+
 def test_a_delay_longer_than_its_life(pipeline, provider, receiver):
     request = pipeline.post(provider.url(), receiver.url(), delay="200s", expiresAfter="100s")
     assert pipeline.wait(request, "failed")["error"]["code"] == "expired" and not provider.requests
