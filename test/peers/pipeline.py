@@ -176,8 +176,8 @@ class Pipeline:
         """Asks all to end, together, and waits; what they left behind is told by troubles()."""
         running = [service for service in self.services if service.alive]
         for service in running:
-            service.term()
             service.cont()
+            service.term()
         for service in running:
             service.wait(30)
 

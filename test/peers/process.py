@@ -94,6 +94,7 @@ class Process:
         self.signal(signal.SIGSTOP)
 
     def cont(self):
+        """Never to one that ends: it would take back the stop by which LeakSanitizer looks at its threads."""
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout=None):
@@ -107,8 +108,8 @@ class Process:
     def end(self):
         """TERM and wait: its exit code."""
         if self.alive:
-            self.term()
             self.cont()
+            self.term()
         return self.wait()
 
     def restart(self):
