@@ -137,10 +137,10 @@ static void test_what_is_admitted(void **state)
 {
 	(void)state;
 	static const char *const fit[] = { "", "state=delivered", "host=api.example",
-		"host=api.example:443", "host=[::1]", "host=[::1]:81", "since=" DAY,
+		"host=api.example:443", "host=[::1]", "host=[::1]:81", ("since=" DAY),
 		"until=2026-11-22T00:00:00.001Z" };
 	static const char *const unfit[] = { "state=failed", "host=api", "host=pi.example",
-		"host=api.example:44", "host=[", "host=[:", "until=" DAY,
+		"host=api.example:44", "host=[", "host=[:", ("until=" DAY),
 		"since=2026-11-22T00:00:00.001Z" };
 	for (size_t i = 0; i < sizeof fit / sizeof *fit; i++)
 		if (!admits(fit[i], ""))

@@ -157,10 +157,11 @@ struct pl_alteration {
 	enum pl_alter verb;
 	const char *id, *owner;
 	uint64_t queue_max;  /* of a refetch */
-	uint64_t expires_ms; /* of a pause: Unix time when the request expires all the same; 0: never */
+	uint64_t expires_ms; /* of a pause: Unix time when the request expires all the same; 0:
+				never */
 };
-void pl_queue_alter(struct pl_queue *queue, const struct pl_alteration *alteration, pl_alter_cb cb,
-	void *arg);
+void pl_queue_alter(
+	struct pl_queue *queue, const struct pl_alteration *alteration, pl_alter_cb cb, void *arg);
 
 /* Holds a whole stage or lets it go on. */
 void pl_queue_hold(

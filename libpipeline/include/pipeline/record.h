@@ -110,8 +110,8 @@ PL_MUST_CHECK enum pl_err pl_event_encode(
 	const struct pl_event *event, uint64_t created_ms, struct pl_buf *out);
 PL_MUST_CHECK enum pl_err pl_record_decode(
 	const char *id, const char *text, size_t len, struct pl_record **out);
-/* When it expires, Unix time, 0: never. A round that people began anew, after the request had ended,
- * has its whole expiresAfter again. */
+/* When it expires, Unix time, 0: never. A round that people began anew, after the request had
+ * ended, has its whole expiresAfter again. */
 uint64_t pl_record_expires_ms(const struct pl_record *record, uint64_t time_scale);
 void pl_record_free(struct pl_record *record);
 
