@@ -25,6 +25,7 @@ struct pl_http_call {
 	bool is_answered;
 	bool closes;     /* the connection ends with this call */
 	bool is_unread;  /* a body was announced, and nothing of it is read */
+	bool is_large;   /* its body may be above body_max, and has a place among those */
 	uint64_t unsent; /* bytes of a begun answer, PL_HTTP_LENGTH_UNKNOWN when not announced */
 	int status;
 	const char *headers; /* of the answer, beside its own; or NULL */
@@ -367,6 +368,19 @@ static bool accept_expectation(struct pl_http_call *call)
 	return false;
 }
 
+/* False: refused already. */
+static bool admit_large(struct pl_http_call *call)
+{
+	struct pl_http_server *server = call->worker->server;
+	call->is_large = atomic_fetch_add(&server->large, 1) < PL_HTTP_LARGE_BODIES_MAX;
+	if (call->is_large)
+		return true;
+	(void)atomic_fetch_sub(&server->large, 1);
+	refuse(call, 503, "Retry-After: 1\r\n", "Too many large bodies are under way.");
+	linger(call);
+	return false;
+}
+
 /* False: refused already, or the client has left. */
 static bool read_body(struct pl_http_call *call)
 {
@@ -383,6 +397,9 @@ static bool read_body(struct pl_http_call *call)
 		refuse_large(call);
 		return false;
 	}
+	size_t usual = worker->server->options.body_max;
+	if (limit > usual && (chunked || (size_t)announced > usual) && !admit_large(call))
+		return false;
 	if (!accept_expectation(call))
 		return false;
 	http_watch_arm(
@@ -458,6 +475,17 @@ static void serve(struct pl_http_call *call)
 		refuse(call, 500, NULL, "The request was not answered.");
 }
 
+/* A thread that waits for its next call holds on to little. */
+static void release(struct pl_http_call *call)
+{
+	struct http_worker *worker = call->worker;
+	reuse(&worker->body);
+	reuse(&worker->answer);
+	reuse(&worker->scratch);
+	if (call->is_large)
+		(void)atomic_fetch_sub(&worker->server->large, 1);
+}
+
 static void leave(struct pl_http_server *server)
 {
 	if (atomic_fetch_sub(&server->active, 1) != 1 || !atomic_load(&server->draining))
@@ -480,6 +508,7 @@ int http_begin_request(struct mg_connection *conn)
 	call.is_head = strcmp(call.info->request_method, "HEAD") == 0;
 	(void)atomic_fetch_add(&worker->server->active, 1);
 	serve(&call);
+	release(&call);
 	if (call.closes || call.unsent > 0)
 		mg_disable_connection_keep_alive(conn);
 	leave(worker->server);

@@ -20,6 +20,7 @@ struct pl_http_server {
 	unsigned port;
 	atomic_bool draining;
 	atomic_uint active; /* calls under way */
+	atomic_uint large;  /* of these, with a body above body_max */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* active fell to 0 while draining, or mg_stop has ended */
 	bool stopped;           /* mg_stop has ended; guarded by lock */

@@ -28,6 +28,7 @@
 #define WAIT_S     20 /* a read that takes longer is a failure; the machine may be slow */
 #define STOP_MS    20000
 #define BODY_MAX   (64 * 1024)
+#define LARGER     100
 #define ANSWER_MAX (1024 * 1024)
 
 /* ---- a server that notes what reaches its handler ---- */
@@ -104,6 +105,8 @@ static size_t limit_of(void *arg, const char *method, const char *path)
 {
 	(void)arg;
 	(void)method;
+	if (strcmp(path, "/large") == 0)
+		return BODY_MAX + LARGER;
 	return strcmp(path, "/small") == 0 ? 10 : BODY_MAX;
 }
 
@@ -310,6 +313,52 @@ static void test_expectation_is_met(void **state)
 		ask(f, "POST / HTTP/1.1\r\nHost: h\r\nExpect: tea\r\nContent-Length: 2\r\n\r\nok")
 			.status,
 		417);
+}
+
+static int announce_large(struct fixture *f, size_t len, int *status)
+{
+	char head[128];
+	int fd = dial(f);
+	snprintf(head, sizeof(head),
+		"POST /large HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+		"%zu\r\n\r\n",
+		len);
+	put(fd, head);
+	*status = get(fd, false).status;
+	return fd;
+}
+
+/* A client that leaves gives its place back as soon as the server sees it. */
+static void await_place(struct fixture *f)
+{
+	int status = 503;
+	for (int i = 0; i < 10000 && status == 503; i++)
+		close(announce_large(f, BODY_MAX + 1, &status));
+	assert_int_equal(status, 100);
+}
+
+static void test_large_bodies_have_few_places(void **state)
+{
+	struct fixture *f = *state;
+	int fds[PL_HTTP_LARGE_BODIES_MAX], status;
+	for (size_t i = 0; i < PL_HTTP_LARGE_BODIES_MAX; i++) {
+		fds[i] = announce_large(f, BODY_MAX + LARGER, &status);
+		assert_int_equal(status, 100);
+	}
+	int one_more = announce_large(f, BODY_MAX + 1, &status);
+	assert_int_equal(status, 503);
+	close(one_more);
+	int small = announce_large(f, BODY_MAX, &status);
+	assert_int_equal(status, 100); /* what others may have, this may */
+	close(small);
+
+	char *body = pl_calloc(1, BODY_MAX + LARGER);
+	put_bytes(fds[0], body, BODY_MAX + LARGER);
+	assert_int_equal(get(fds[0], false).status, 200);
+	free(body);
+	for (size_t i = 0; i < PL_HTTP_LARGE_BODIES_MAX; i++)
+		close(fds[i]);
+	await_place(f);
 }
 
 static void test_pipelined_requests_are_answered_in_order(void **state)
@@ -893,6 +942,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_head_has_no_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_chunks_are_joined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expectation_is_met, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_bodies_have_few_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_pipelined_requests_are_answered_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -23,6 +23,8 @@
 
 #include "pipeline/buf.h"
 
+#define PL_HTTP_LARGE_BODIES_MAX 4 /* held at a time; further ones are answered 503 */
+
 struct pl_http_server;
 struct pl_http_call;
 
@@ -39,7 +41,8 @@ struct pl_http_server_options {
 	/* Asked while nothing of the body is read; false: it has answered, and the connection ends
 	 * if a body was to come. NULL: all may. */
 	bool (*admit)(void *arg, struct pl_http_call *call);
-	/* The body ceiling for a method and path; NULL: body_max for all. */
+	/* The body ceiling for a method and path; NULL: body_max for all. Of bodies above body_max
+	 * PL_HTTP_LARGE_BODIES_MAX are held at a time. */
 	size_t (*body_limit)(void *arg, const char *method, const char *path);
 	/* Told of each call that the server answers by itself, on its threads; may be NULL. */
 	void (*refused)(void *arg, int status);
