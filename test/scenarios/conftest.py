@@ -3,6 +3,7 @@ The fixtures of all scenarios. Each owns its folder, its log and its free port, 
 it started. When a test fails, everybody who was there tells its story below the traceback.
 """
 import os
+import signal
 import sys
 
 import pytest
@@ -16,6 +17,9 @@ from peers.proxy import Proxy  # noqa: E402
 from peers.redis import Redis  # noqa: E402
 from peers.tls import Authority  # noqa: E402
 from peers.web import BlackHole, Peer  # noqa: E402
+
+# A run in the background ignores Ctrl-C, and would hand that on to every program it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
