@@ -148,6 +148,7 @@ def test_what_people_do_is_told(pipeline, follow, provider, receiver, verb, ends
     provider.answers(Answer(hold=gate))
     request = pipeline.post(provider.url(), receiver.url())
     tail = follow(pipeline, request)
+    assert tail.head[0] == 200, "it follows before anything is done"
     provider.holds(1)
     if verb == "cancel":
         assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
