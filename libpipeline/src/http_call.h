@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "http_threads.h"
 #include "http_watch.h"
 #include "pipeline/http_server.h"
 
@@ -17,6 +18,7 @@ struct pl_http_server {
 	struct pl_http_server_options options;
 	struct mg_context *context;
 	struct http_watch watch;
+	struct http_threads threads;
 	unsigned port;
 	atomic_bool draining;
 	atomic_uint active; /* calls under way */

@@ -30,7 +30,11 @@ static _Thread_local char why_text[WHY_SIZE];
 static void *on_thread(const struct mg_context *context, int type)
 {
 	enum { MASTER, WORKER };
-	return type == WORKER ? http_worker_new(mg_get_user_data(context)) : NULL;
+	if (type != WORKER)
+		return NULL;
+	struct pl_http_server *server = mg_get_user_data(context);
+	http_threads_enter(&server->threads);
+	return http_worker_new(server);
 }
 
 static void on_thread_end(const struct mg_context *context, int type, void *thread)
@@ -45,6 +49,7 @@ static int on_connection(const struct mg_connection *conn, void **data)
 {
 	(void)data;
 	struct http_worker *worker = mg_get_thread_pointer(conn);
+	http_threads_busy(&worker->server->threads);
 	http_watch_opened(&worker->server->watch);
 	return 0;
 }
@@ -53,6 +58,7 @@ static void on_connection_end(const struct mg_connection *conn)
 {
 	struct http_worker *worker = mg_get_thread_pointer(conn);
 	http_watch_closed(&worker->server->watch, &worker->watched);
+	http_threads_idle(&worker->server->threads);
 }
 
 static int on_log(const struct mg_connection *conn, const char *message)
@@ -168,6 +174,7 @@ static bool is_ipv4(const char *text)
 
 static void free_server(struct pl_http_server *server)
 {
+	http_threads_fini(&server->threads);
 	(void)pthread_cond_destroy(&server->changed);
 	(void)pthread_mutex_destroy(&server->lock);
 	free((char *)server->options.bind);
@@ -191,6 +198,7 @@ enum pl_err pl_http_server_start(
 	server->options.bind = pl_strdup(options->bind);
 	PL_ASSERT(pthread_mutex_init(&server->lock, NULL) == 0);
 	http_cond_init(&server->changed);
+	http_threads_init(&server->threads);
 	int error = http_watch_start(
 		&server->watch, options->connections_per_address, options->threads, QUEUE);
 	if (error != 0) {
@@ -244,6 +252,7 @@ static bool wait_for_handlers(struct pl_http_server *server, uint64_t until_ms)
 static void *stop_civetweb(void *arg)
 {
 	struct pl_http_server *server = arg;
+	http_threads_open(&server->threads);
 	mg_stop(server->context);
 	(void)pthread_mutex_lock(&server->lock);
 	server->stopped = true;
