@@ -149,10 +149,9 @@ class Contestant:
 
 
 class Product(Contestant):
-    name = "Fetchback"
-
-    def __init__(self, concurrency, bin_dir, extra_env):
+    def __init__(self, concurrency, bin_dir, extra_env, name="Fetchback"):
         super().__init__(concurrency)
+        self.name = name
         self.bin_dir = bin_dir
         self.extra_env = extra_env
 
@@ -161,6 +160,8 @@ class Product(Contestant):
         return f"{self.bin_dir} lacks fetchback-{', fetchback-'.join(lacking)}" if lacking else None
 
     def versions(self):
+        if self.name != "Fetchback":
+            return f"the programs in {self.bin_dir}"
         commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty", "--exclude=*"],
                                 capture_output=True, text=True).stdout.strip()
         return f"commit {commit or 'unknown'}"
