@@ -21,6 +21,7 @@
 #include "pipeline/queue.h"
 #include "pipeline/record.h"
 #include "pipeline/service.h"
+#include "pipeline/verdict.h"
 
 struct pl_worker;
 
@@ -44,25 +45,6 @@ struct pl_job {
 	struct pl_job *prev, *next;
 	struct pl_job_outcome *outcome; /* NULL while it runs */
 	bool dropped;                   /* the lease is gone: free, don't settle */
-};
-
-enum pl_verdict_kind {
-	PL_VERDICT_DONE,
-	PL_VERDICT_RETRY, /* becomes a failure when the retries are used up */
-	PL_VERDICT_FAIL,
-	PL_VERDICT_BACK, /* no attempt: to the head of its lane */
-};
-
-struct pl_verdict {
-	enum pl_verdict_kind kind;
-	enum pl_outcome outcome;
-	int status; /* HTTP, 0: none */
-	enum pl_fault fault;
-	const char *message;              /* "" for none; copied */
-	uint64_t retry_after_ms;          /* the host's hint, 0: none */
-	const struct pl_data *data;       /* of a fetch that is done; copied */
-	const struct pl_partial *partial; /* with PL_VERDICT_BACK of a fetch that was cut; copied */
-	bool no_attempt;                  /* it ended without one: expired, its leader failed */
 };
 
 struct pl_work { /* what makes a worker a consumer or a responder */
