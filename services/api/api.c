@@ -136,6 +136,19 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 	return pl_http_server_start(&options, &api->http, why);
 }
 
+static enum pl_err start_lookups(
+	struct api *api, const struct pl_settings *settings, const char **why)
+{
+	enum pl_err err = lookups_init(&api->lookups, pl_service_loop(api->run),
+		pl_settings_text(settings, "DNS_SERVERS"));
+	if (err == PL_OK)
+		api->open_handles++;
+	else
+		*why = err == PL_EINVAL ? "these are no addresses of name servers"
+					: "the resolver does not start";
+	return err;
+}
+
 static void open_handles(struct api *api)
 {
 	uv_loop_t *loop = pl_service_loop(api->run);
@@ -167,7 +180,6 @@ int api_start(struct pl_service_run *run, void **state)
 	api->run = run;
 	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
 	api->tails.max = (unsigned)pl_settings_number(settings, "TAILS_MAX");
-	api->dns_servers = pl_settings_text(settings, "DNS_SERVERS");
 	open_handles(api);
 	api_metrics_init(&api->metrics, pl_settings_number(settings, "QUEUE_MAX"));
 
@@ -181,6 +193,8 @@ int api_start(struct pl_service_run *run, void **state)
 	if (store_new(settings, on_store_changed, api, api->metrics.counts, &api->store, &why) !=
 		PL_OK)
 		return fail(api, "REDIS_URL: ", why);
+	if (start_lookups(api, settings, &why) != PL_OK)
+		return fail(api, "DNS_SERVERS: ", why);
 	if (start_http(api, settings, &why) != PL_OK)
 		return fail(api, "", why);
 	pl_log(PL_LOG_INFO, NULL, "listening", "http://%s:%u", pl_settings_text(settings, "BIND"),
@@ -202,11 +216,18 @@ static bool is_unused(const struct api *api)
 	return api->http == NULL || api->is_gone;
 }
 
+static void on_part_closed(void *arg)
+{
+	struct api *api = arg;
+	if (--api->open_handles > 0 || !is_unused(api))
+		return;
+	lookups_fini(&api->lookups);
+	free(api);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
-	struct api *api = handle->data;
-	if (--api->open_handles == 0 && is_unused(api))
-		free(api);
+	on_part_closed(handle->data);
 }
 
 static void release(struct api *api)
@@ -221,6 +242,8 @@ static void release(struct api *api)
 	uv_close((uv_handle_t *)&api->told, on_closed);
 	uv_close((uv_handle_t *)&api->logged, on_closed);
 	uv_close((uv_handle_t *)&api->log_flush, on_closed);
+	if (api->lookups.is_open) /* no drain has closed them */
+		lookups_close(&api->lookups, on_part_closed, api);
 }
 
 static void end_http(uv_work_t *work)
@@ -247,7 +270,8 @@ static void begin_ending(struct api *api, uint64_t ms)
 	api->is_ending = true;
 	api->drain_ms = ms;
 	pl_http_server_drain(api->http);
-	store_tails_wake(api->store); /* they go on for ever otherwise */
+	store_tails_wake(api->store);                      /* they go on for ever otherwise */
+	lookups_close(&api->lookups, on_part_closed, api); /* a name may take longer than a drain */
 	PL_ASSERT(uv_queue_work(pl_service_loop(api->run), &api->ending, end_http, on_http_ended) ==
 		  0);
 }

@@ -14,6 +14,7 @@
 
 #include "callers.h"
 #include "hosts.h"
+#include "lookup.h"
 #include "metrics.h"
 #include "pipeline/http_server.h"
 #include "pipeline/netpolicy.h"
@@ -27,7 +28,7 @@ struct api {
 	struct store *store;
 	struct pl_netpolicy *policy;
 	struct hosts hosts;
-	const char *dns_servers;                  /* as of pl_resolver_options */
+	struct lookups lookups;                   /* its list has a lock */
 	struct callers callers;                   /* its keys change: locks */
 	struct api_metrics metrics;               /* its values change: atomics */
 	_Atomic(struct pl_faults *) spare_faults; /* or NULL; accept.c */

@@ -116,25 +116,27 @@ static size_t find_targets(const struct pl_request *request, struct target targe
 	return count;
 }
 
-static void resolve(
-	const struct api *api, const struct target *targets, struct lookup *lookups, size_t count)
+/* False when the service is stopping. */
+static bool resolve(
+	struct api *api, const struct target *targets, struct lookup *lookups, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		lookups[i].host = pl_url_host(targets[i].url);
 		lookups[i].port = pl_url_port(targets[i].url);
 		lookups[i].count = pl_url_literal(targets[i].url, &lookups[i].addresses[0]);
 	}
-	lookup_all(api->dns_servers, lookups, count);
+	lookups_run(&api->lookups, lookups, count);
+	for (size_t i = 0; i < count; i++)
+		if (lookups[i].err == PL_ECLOSED)
+			return false;
+	return true;
 }
 
-static void answer(struct api *api, struct pl_http_call *call, const struct pl_request *request,
+static void answer_found(const struct api *api, struct pl_http_call *call,
+	const struct target *targets, const struct lookup *lookups, size_t count,
 	struct pl_faults *faults)
 {
-	struct target targets[URLS];
-	struct lookup lookups[URLS];
 	bool tells = is_operator(call);
-	size_t count = find_targets(request, targets);
-	resolve(api, targets, lookups, count);
 	for (size_t i = 0; i < count; i++)
 		find_blocked(api, &targets[i], &lookups[i], tells, faults);
 	if (faults->count > 0) {
@@ -153,6 +155,22 @@ static void answer(struct api *api, struct pl_http_call *call, const struct pl_r
 		PL_ASSERT(w.err == PL_OK);
 		pl_http_call_answer(call, 200, "application/json", NULL, w.out->data, w.out->len);
 	}
+}
+
+static void answer(struct api *api, struct pl_http_call *call, const struct pl_request *request,
+	struct pl_faults *faults)
+{
+	struct target targets[URLS];
+	struct lookup lookups[URLS];
+	size_t count = find_targets(request, targets);
+	if (resolve(api, targets, lookups, count))
+		answer_found(api, call, targets, lookups, count, faults);
+	else
+		problem_answer(call, &(struct problem) {
+					     .status = 503,
+					     .detail = "The service is stopping.",
+					     .headers = PROBLEM_RETRY_SOON,
+				     });
 	for (size_t i = 0; i < count; i++)
 		pl_url_free(targets[i].url);
 }

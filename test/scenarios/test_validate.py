@@ -1,5 +1,9 @@
 """A dry run: what would become of a request, with its names resolved."""
+import threading
+
 import pytest
+
+from peers import patience
 
 
 def validate(pipeline, provider, callback, **more):
@@ -59,3 +63,37 @@ def test_ten_a_second(launch, provider, receiver):
     statuses = [reply.status for reply in replies]
     assert statuses[:10] == [200] * 10 and 429 in statuses
     assert replies[statuses.index(429)].headers["Retry-After"] == "1"
+
+
+def test_a_name_server_that_is_silent_holds_nobody(launch, dns):
+    dns.silent.add("slow.test")
+    dns.answers("good.test", "127.0.0.2")
+    pipeline = launch(ALLOW_NETWORKS="127.0.0.2/32", DNS_SERVERS=dns.address)
+    replies = {}
+
+    def ask(name):
+        replies[name] = validate(pipeline, f"http://{name}/", "http://127.0.0.2/")
+
+    slow = threading.Thread(target=ask, args=["slow.test"])
+    slow.start()
+    patience.until(lambda: dns.lookups("slow.test"), "the silent one to be asked")
+    ask("good.test")
+    assert replies["good.test"].json["hosts"][0]["addresses"] and "slow.test" not in replies
+    slow.join()
+    assert replies["slow.test"].status == 200
+    assert replies["slow.test"].json["hosts"][0]["error"] == "dns"
+
+
+def test_a_drain_does_not_wait_for_a_name(launch, dns):
+    dns.silent.add("slow.test")
+    pipeline = launch(DRAIN_TIMEOUT="8s", DNS_SERVERS=dns.address)
+    replies = []
+    asking = threading.Thread(
+        target=lambda: replies.append(validate(pipeline, "http://slow.test/", "http://slow.test/"))
+    )
+    asking.start()
+    patience.until(lambda: dns.lookups("slow.test"), "the name server to be asked")
+    pipeline.api.term()
+    asking.join()
+    assert pipeline.api.wait(30) == 0
+    assert replies[0].status == 503 and replies[0].headers["Retry-After"] == "1"
