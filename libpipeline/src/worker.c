@@ -4,23 +4,21 @@
  *   AWAY --Redis ready--> JOINING --register or beat ok--> SERVING --Redis lost--> AWAY
  *                            '-- stale: drop all, new name --^
  */
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/addresses.h"
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
-#include "pipeline/url.h"
 #include "worker_metrics.h"
 
-#define AGAIN_MS        200             /* after Redis has refused a call */
-#define BYTES_SHARE     4               /* undelivered data may fill a quarter of maxmemory */
-#define CONNECTIONS(n)  ((n) + (n) / 2) /* kept open: 1.5 x in flight, or curl churns */
-#define ADDRESSES_NEVER 8
+#define AGAIN_MS       200             /* after Redis has refused a call */
+#define BYTES_SHARE    4               /* undelivered data may fill a quarter of maxmemory */
+#define CONNECTIONS(n) ((n) + (n) / 2) /* kept open: 1.5 x in flight, or curl churns */
 
 bool worker_lease_holds(const struct pl_worker *worker)
 {
@@ -306,47 +304,16 @@ static void on_after_poll(uv_check_t *handle)
 
 /* ---- meeting Redis ---- */
 
-static size_t api_addresses(const struct pl_settings *settings, struct sockaddr_storage *out)
-{
-	const char *text = pl_settings_text(settings, "PUBLIC_URL"), *why;
-	struct pl_url *url;
-	if (text == NULL || pl_url_parse(text, strlen(text), &url, &why) != PL_OK)
-		return 0;
-	uint16_t port = htons((uint16_t)pl_url_port(url));
-	size_t count = 0;
-	if (pl_url_literal(url, &out[count]))
-		count++;
-	pl_url_free(url);
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	memset(&out[count], 0, 2 * sizeof *out);
-	memcpy(&out[count++], &v4, sizeof v4);
-	memcpy(&out[count++], &v6, sizeof v6);
-	for (size_t i = 0; i < count; i++) {
-		if (out[i].ss_family == AF_INET)
-			((struct sockaddr_in *)&out[i])->sin_port = port;
-		else
-			((struct sockaddr_in6 *)&out[i])->sin6_port = port;
-	}
-	return count;
-}
-
 static enum pl_err make_policy(const struct pl_settings *settings, const struct pl_queue *queue,
 	struct pl_netpolicy **out, const char **why)
 {
-	struct sockaddr_storage never[ADDRESSES_NEVER];
-	size_t count = api_addresses(settings, never);
-	if (queue != NULL && pl_queue_address(queue, &never[count]))
-		count++;
-	const struct pl_netpolicy_options options = {
-		.allow_networks = pl_settings_text(settings, "ALLOW_NETWORKS"),
-		.deny_networks = pl_settings_text(settings, "DENY_NETWORKS"),
-		.allow_hosts = pl_settings_text(settings, "ALLOW_HOSTS"),
-		.never = never,
-		.never_count = count,
-		.own_interfaces = true,
+	struct sockaddr_storage redis;
+	const struct pl_addresses addresses = {
+		.settings = settings,
+		.public_url = pl_settings_text(settings, "PUBLIC_URL"),
+		.redis = queue != NULL && pl_queue_address(queue, &redis) ? &redis : NULL,
 	};
-	return pl_netpolicy_new(&options, out, why);
+	return pl_addresses_policy(&addresses, out, why);
 }
 
 static enum pl_err make_http(struct pl_worker *worker, const char **why)

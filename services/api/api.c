@@ -1,9 +1,9 @@
 #include "api.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/addresses.h"
 #include "pipeline/mem.h"
 #include "pipeline/url.h"
 #include "routes.h"
@@ -36,12 +36,44 @@ static void on_logged(uv_async_t *async)
 		uv_timer_start(&api->log_flush, on_log_flush, LOG_MS, 0);
 }
 
+/* ---- addresses ---- */
+
+static enum pl_err make_policy(
+	struct api *api, unsigned port, const struct sockaddr_storage *redis, const char **why)
+{
+	const struct pl_settings *settings = pl_service_settings(api->run);
+	const struct pl_addresses addresses = {
+		.settings = settings,
+		.public_url = pl_settings_text(settings, "PUBLIC_URL"),
+		.api_port = port,
+		.redis = redis != NULL && redis->ss_family != AF_UNSPEC ? redis : NULL,
+	};
+	struct pl_netpolicy **made = &api->policies[api->policies[0] != NULL];
+	enum pl_err err = pl_addresses_policy(&addresses, made, why);
+	if (err == PL_OK)
+		atomic_store(&api->policy, *made);
+	return err;
+}
+
+/* A handler may still judge by the first policy: it stays until the end. */
+static void meet_redis(struct api *api)
+{
+	struct sockaddr_storage redis;
+	const char *why;
+	if (api->policies[1] != NULL || api->http == NULL || api->is_ending ||
+		!store_redis(api->store, &redis))
+		return;
+	if (make_policy(api, pl_http_server_port(api->http), &redis, &why) != PL_OK)
+		pl_service_fail(api->run, PL_EXIT_SYSTEM, "%s", why);
+}
+
 /* ---- readiness ---- */
 
 static void on_told(uv_async_t *async)
 {
 	struct api *api = async->data;
 	char why[WHY_SIZE] = "";
+	meet_redis(api);
 	bool is_ready = store_is_ready(api->store, why, sizeof(why));
 	if (is_ready && !api->is_ready)
 		pl_log(PL_LOG_INFO, NULL, "accepting", "%s",
@@ -65,32 +97,6 @@ static void on_store_changed(void *arg, bool ready, const char *why)
 }
 
 /* ---- start ---- */
-
-static void own_address(const struct pl_settings *settings, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *own = (struct sockaddr_in *)out;
-	*out = (struct sockaddr_storage) { 0 };
-	own->sin_family = AF_INET;
-	own->sin_port = htons((uint16_t)pl_settings_number(settings, "PORT"));
-	if (inet_pton(AF_INET, pl_settings_text(settings, "BIND"), &own->sin_addr) != 1)
-		own->sin_addr.s_addr = htonl(INADDR_LOOPBACK); /* the server will refuse it */
-}
-
-static enum pl_err make_policy(
-	const struct pl_settings *settings, struct pl_netpolicy **out, const char **why)
-{
-	struct sockaddr_storage own;
-	own_address(settings, &own);
-	const struct pl_netpolicy_options options = {
-		.allow_networks = pl_settings_text(settings, "ALLOW_NETWORKS"),
-		.deny_networks = pl_settings_text(settings, "DENY_NETWORKS"),
-		.allow_hosts = pl_settings_text(settings, "ALLOW_HOSTS"),
-		.never = &own,
-		.never_count = 1,
-		.own_interfaces = true,
-	};
-	return pl_netpolicy_new(&options, out, why);
-}
 
 static enum pl_err read_hosts(
 	const struct pl_settings *settings, struct hosts *hosts, const char **why)
@@ -188,7 +194,7 @@ int api_start(struct pl_service_run *run, void **state)
 		return fail(api, "PUBLIC_URL ", why);
 	if (callers_init(&api->callers, settings, &why) != PL_OK)
 		return fail(api, "API_KEYS ", why);
-	if (make_policy(settings, &api->policy, &why) != PL_OK)
+	if (make_policy(api, (unsigned)pl_settings_number(settings, "PORT"), NULL, &why) != PL_OK)
 		return fail(api, "", why);
 	if (store_new(settings, on_store_changed, api, api->metrics.counts, &api->store, &why) !=
 		PL_OK)
@@ -234,7 +240,8 @@ static void release(struct api *api)
 {
 	if (is_unused(api)) {
 		store_free(api->store);
-		pl_netpolicy_free(api->policy);
+		pl_netpolicy_free(api->policies[0]);
+		pl_netpolicy_free(api->policies[1]);
 		callers_fini(&api->callers);
 		api_metrics_fini(&api->metrics);
 		free(atomic_exchange(&api->spare_faults, NULL));

@@ -24,9 +24,9 @@
 #include "tails.h"
 
 struct api {
-	/* what handlers use: set before the first call, never changed */
+	/* what handlers use: set before the first call, never changed but as said */
 	struct store *store;
-	struct pl_netpolicy *policy;
+	_Atomic(struct pl_netpolicy *) policy; /* the last of policies; set once more, api.c */
 	struct hosts hosts;
 	struct lookups lookups;                   /* its list has a lock */
 	struct callers callers;                   /* its keys change: locks */
@@ -38,6 +38,7 @@ struct api {
 	/* the loop's own */
 	struct pl_service_run *run;
 	struct pl_http_server *http;
+	struct pl_netpolicy *policies[2]; /* until Redis was met, from then on */
 	uint64_t drain_ms;
 	bool is_ready;   /* as last told */
 	bool was_ready;  /* READY has been said */

@@ -124,6 +124,25 @@ bool store_is_ready(struct store *store, char *why, size_t size)
 	return ready;
 }
 
+bool store_redis(struct store *store, struct sockaddr_storage *out)
+{
+	uv_mutex_lock(&store->lock);
+	bool has_met = store->has_met;
+	*out = store->redis;
+	uv_mutex_unlock(&store->lock);
+	return has_met;
+}
+
+static void meet(struct store *store)
+{
+	struct sockaddr_storage redis = { .ss_family = AF_UNSPEC };
+	(void)pl_queue_address(store->queue, &redis); /* a unix socket has none */
+	uv_mutex_lock(&store->lock);
+	store->has_met = true;
+	store->redis = redis;
+	uv_mutex_unlock(&store->lock);
+}
+
 /* ---- pushing ---- */
 
 static void flush(struct store *store);
@@ -513,6 +532,7 @@ static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
 {
 	struct store *store = arg;
 	store->memory_full = false;
+	meet(store);
 	pl_metrics_set(store->counts, API_RECONNECTS, 0, pl_queue_reconnects(store->queue));
 	set_ready(store, redis->durable || store->relaxed, redis->why);
 	store_tails_wake(store); /* this Redis may have forgotten what is watched */

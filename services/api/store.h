@@ -43,6 +43,9 @@ void store_free(struct store *store);
  * is not durable it is ready, and why says so all the same. */
 bool store_is_ready(struct store *store, char *why, size_t size);
 
+/* Whether Redis was met, and where it is then: AF_UNSPEC for a unix socket. */
+bool store_redis(struct store *store, struct sockaddr_storage *out);
+
 struct store_pushed {
 	enum pl_err err; /* PL_OK: word says what came of it. PL_ELIMIT: Redis is above its share */
 	enum pl_pushed word;   /* PL_PUSHED: it is on disk */

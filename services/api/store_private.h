@@ -56,6 +56,8 @@ struct store {
 	struct store_wait *calls;
 	bool stop;
 	bool ready;
+	bool has_met; /* Redis, at this place */
+	struct sockaddr_storage redis;
 	char why[STORE_WHY_SIZE];
 	void (*changed)(void *arg, bool ready, const char *why);
 	void *changed_arg;

@@ -57,6 +57,21 @@ def test_faults_are_those_of_a_request(pipeline):
     assert pipeline.call("POST", "/validate", "{}", headers={"Content-Type": "text/plain"}).status == 415
 
 
+def test_redis_and_the_api_are_refused_as_the_workers_do(launch, redis, proxy, dns, receiver):
+    wire = proxy(redis.path)
+    pipeline = launch(redis=redis, REDIS_URL=wire.redis_url, DNS_SERVERS=dns.address)
+    dns.answers("inside.test", "127.0.0.1")
+    for port in (pipeline.port, wire.port):
+        target = f"http://inside.test:{port}/"
+        assert validate(pipeline, target, receiver.url()).faults == {
+            "/provider": "address_blocked: inside.test is 127.0.0.1, refused by Redis or the api"
+        }
+        record = pipeline.wait(pipeline.post(target, receiver.url()), "failed")
+        assert record["error"]["code"] == "address_blocked"
+        reply = pipeline.ask(f"http://127.0.0.1:{port}/", receiver.url())
+        assert list(reply.faults) == ["/provider"], "a literal address is judged at accept"
+
+
 def test_ten_a_second(launch, provider, receiver):
     pipeline = launch()
     replies = [validate(pipeline, provider.url(), receiver.url()) for _ in range(30)]

@@ -79,6 +79,13 @@ void store_free(struct store *store)
 	(void)store;
 }
 
+bool store_redis(struct store *unused, struct sockaddr_storage *out)
+{
+	(void)unused;
+	(void)out;
+	return false;
+}
+
 bool store_is_ready(struct store *store, char *why, size_t size)
 {
 	(void)store;
@@ -290,8 +297,10 @@ static int setup(void **state)
 	api_metrics_init(&api.metrics, 1000);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_async_init(&loop, &api.logged, on_logged), 0);
+	struct pl_netpolicy *policy;
 	assert_int_equal(
-		pl_netpolicy_new(&(struct pl_netpolicy_options) { 0 }, &api.policy, &why), PL_OK);
+		pl_netpolicy_new(&(struct pl_netpolicy_options) { 0 }, &policy, &why), PL_OK);
+	api.policy = policy;
 	const struct pl_http_server_options options = {
 		.bind = "127.0.0.1",
 		.threads = 4,
