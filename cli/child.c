@@ -120,6 +120,8 @@ static enum child_state step_spawn(struct child *child)
 	child->born_ms = pl_clock_mono_ms();
 	child->probe_ms = PROBE_MIN_MS;
 	child->patience_ms = CHILD_SLOW_START_MS;
+	child->output.hears_complaints = true;
+	child->output.complaint[0] = '\0';
 	pl_log(PL_LOG_INFO, NULL, "starts", "%s, pid %d", child->spec->name, (int)child->pid);
 	timer_set(child, child->spec->probe != NULL ? PROBE_MIN_MS : CHILD_SLOW_START_MS);
 	return CHILD_STARTING;
@@ -128,6 +130,7 @@ static enum child_state step_spawn(struct child *child)
 static enum child_state step_up(struct child *child)
 {
 	uv_timer_stop(&child->timer);
+	child->output.hears_complaints = false;
 	if (child->was_up)
 		pl_log(PL_LOG_INFO, NULL, "works_again", "%s", child->spec->name);
 	child->was_up = true;
@@ -138,11 +141,12 @@ static enum child_state step_up(struct child *child)
 static void slowness_tell(struct child *child)
 {
 	uint64_t age_ms = pl_clock_mono_ms() - child->born_ms;
+	const char *why = child->output.complaint;
 
 	if (age_ms < child->patience_ms)
 		return;
-	pl_log(PL_LOG_WARN, NULL, "not_ready", "%s, after %llu s", child->spec->name,
-		(unsigned long long)(age_ms / 1000));
+	pl_log(PL_LOG_WARN, NULL, "not_ready", "%s, after %llu s%s%s", child->spec->name,
+		(unsigned long long)(age_ms / 1000), *why != '\0' ? ": " : "", why);
 	child->patience_ms += CHILD_SLOW_START_MS;
 }
 

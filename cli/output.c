@@ -183,6 +183,8 @@ static void line_add(struct output_source *source, const char *line, size_t len)
 
 	if (len == 0)
 		return;
+	if (source->hears_complaints)
+		complaint_take(line, len, source->complaint);
 	if (output->json && line[0] != '{') {
 		wrap(source, line, len);
 		return;

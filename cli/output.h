@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "complaint.h"
 #include "pipeline/buf.h"
 
 #define OUTPUT_HIGH     (256u * 1024)
@@ -29,8 +30,10 @@ struct output_source {
 	char name[OUTPUT_NAME_MAX + 1];
 	const char *color; /* terminal sequence, "" for none */
 	uv_pipe_t pipe;
-	int writer;          /* give it to a child as stdout; ours until output_source_end */
-	struct pl_buf begun; /* a line whose end has not come yet */
+	int writer;            /* give it to a child as stdout; ours until output_source_end */
+	struct pl_buf begun;   /* a line whose end has not come yet */
+	bool hears_complaints; /* set by who waits for it; kept here: */
+	char complaint[COMPLAINT_SIZE];
 };
 
 struct output {

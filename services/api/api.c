@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,6 @@
 #define IDLE_MS  15000 /* a connection that waits holds a thread */
 #define LOG_MS   10    /* a line waits so long for others */
 #define HURRY_MS 1500  /* to stop without a drain; PL_SERVICE_STOP_MS is more */
-#define WHY_SIZE 160
 
 /* ---- what is logged ---- */
 
@@ -69,18 +69,25 @@ static void meet_redis(struct api *api)
 
 /* ---- readiness ---- */
 
-static void on_told(uv_async_t *async)
+/* A start that waits for its Redis says why, and says it again when it waits for something else. */
+static void readiness_tell(struct api *api, bool is_ready, const char *why)
 {
-	struct api *api = async->data;
-	char why[WHY_SIZE] = "";
-	meet_redis(api);
-	bool is_ready = store_is_ready(api->store, why, sizeof(why));
 	if (is_ready && !api->is_ready)
 		pl_log(PL_LOG_INFO, NULL, "accepting", "%s",
 			why[0] != '\0' ? why : "Redis keeps every write");
-	else if (!is_ready && api->is_ready)
+	else if (!is_ready && (api->is_ready || strcmp(why, api->why) != 0))
 		pl_log(PL_LOG_WARN, NULL, "not_accepting", "%s", why);
 	api->is_ready = is_ready;
+	snprintf(api->why, sizeof(api->why), "%s", why);
+}
+
+static void on_told(uv_async_t *async)
+{
+	struct api *api = async->data;
+	char why[STORE_WHY_SIZE] = "";
+	meet_redis(api);
+	bool is_ready = store_is_ready(api->store, why, sizeof(why));
+	readiness_tell(api, is_ready, why);
 	if (is_ready && !api->was_ready) {
 		api->was_ready = true;
 		pl_service_ready(api->run);

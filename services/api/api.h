@@ -40,12 +40,13 @@ struct api {
 	struct pl_http_server *http;
 	struct pl_netpolicy *policies[2]; /* until Redis was met, from then on */
 	uint64_t drain_ms;
-	bool is_ready;   /* as last told */
-	bool was_ready;  /* READY has been said */
-	bool is_ending;  /* the server is being stopped on a thread of uv's pool */
-	bool has_ended;  /* ... and that came back */
-	bool is_gone;    /* ... with every handler out */
-	bool is_stopped; /* the service wants us to be freed */
+	bool is_ready;            /* as last told */
+	char why[STORE_WHY_SIZE]; /* ... and why not; "": not told yet */
+	bool was_ready;           /* READY has been said */
+	bool is_ending;           /* the server is being stopped on a thread of uv's pool */
+	bool has_ended;           /* ... and that came back */
+	bool is_gone;             /* ... with every handler out */
+	bool is_stopped;          /* the service wants us to be freed */
 	unsigned open_handles;
 	uv_async_t told;      /* by the store: look at its readiness */
 	uv_async_t logged;    /* by handlers: a line waits to be written */

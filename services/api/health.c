@@ -7,8 +7,6 @@
 #include "json_writer.h"
 #include "problem.h"
 
-#define WHY_SIZE 160
-
 static void answer_status(struct pl_http_call *call, const char *status, const char *detail)
 {
 	struct pl_buf *body = pl_http_call_scratch(call);
@@ -32,7 +30,7 @@ void health_alive(struct api *api, struct pl_http_call *call, const char *id)
 void health_ready(struct api *api, struct pl_http_call *call, const char *id)
 {
 	(void)id;
-	char why[WHY_SIZE] = "";
+	char why[STORE_WHY_SIZE] = "";
 	bool is_ready = store_is_ready(api->store, why, sizeof(why));
 	if (is_ready && !pl_http_server_stopping(api->http))
 		answer_status(call, "ready", why);

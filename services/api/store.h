@@ -14,6 +14,8 @@
 #include "pipeline/record.h"
 #include "pipeline/settings.h"
 
+#define STORE_WHY_SIZE 200 /* a sentence of store_is_ready */
+
 struct store;
 
 struct store_waiting {

@@ -11,8 +11,6 @@
 #include "pipeline/lag.h"
 #include "store.h"
 
-#define STORE_WHY_SIZE 200
-
 struct store_wait { /* lives on its handler's stack */
 	struct store_wait *prev, *next;
 	struct store *store;

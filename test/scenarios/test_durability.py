@@ -62,3 +62,17 @@ def test_a_redis_that_becomes_forgetful_is_noticed_at_the_next_connection(launch
     redis.call("CONFIG", "SET", "appendfsync", "always")
     redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     patience.until(pipeline.ready, "the api to accept it again")
+
+
+def test_a_start_without_its_redis_tells_why_and_each_new_reason(launch, cast, tmp_path):
+    redis = cast(Redis(str(tmp_path), name="late", appendonly="no"))
+    pipeline = launch(ready=False, redis=redis, consumers=0, responders=0)
+    told = lambda: [one["reason"] for one in pipeline.api.events() if one["event"] == "not_accepting"]
+    patience.until(lambda: len(told()) == 1, pipeline.api.story)
+    redis.start()
+    patience.until(lambda: len(told()) == 2, pipeline.api.story)
+    away, forgetful = told()
+    assert away.startswith("Redis is away: ") and "append-only" in forgetful
+    redis.call("CONFIG", "SET", "appendonly", "yes")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    patience.until(pipeline.ready, "the api to accept it")

@@ -12,7 +12,7 @@ import pytest
 from peers import patience, stage
 from peers.pipeline import FINAL, ROOT, SANITIZERS, Pipeline, program
 from peers.process import Process
-from peers.redis import Client
+from peers.redis import Client, Redis
 from peers.web import Answer, Gate
 
 KINDS = ["redis", "api", "consumer", "responder"]
@@ -348,6 +348,15 @@ def test_with_redis_url_it_starts_none(up, redis, provider, receiver):
     running = up(REDIS_URL=redis.url)
     assert "redis" not in running.pids() and not os.path.exists(running.folder)
     running.pipeline.wait(running.pipeline.post(provider.url(), receiver.url()), "delivered")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_who_is_not_ready_says_what_it_waits_for(cast, tmp_path, programs, log_format):
+    forgetful = cast(Redis(str(tmp_path), name="forgetful", appendonly="no")).start()
+    running = cast(Up(tmp_path, REDIS_URL=forgetful.url, LOG_FORMAT=log_format)).launch()
+    waits = r"not_ready\W+reason\W+api, after 10 s: Redis keeps no append-only file"
+    patience.until(lambda: re.search(waits, running.log()), running.story, 30)
+    assert running.end() == 0
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "with a space", "what?,é"])
