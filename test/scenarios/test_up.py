@@ -384,6 +384,68 @@ def test_the_example_file_lists_every_setting_with_its_default(programs):
         name: value for name, value in listed.items() if name not in chosen_at_start}
 
 
+SKETCH = {  # what stands in .env: what the programs get
+    "PORT=33001": {"PORT": "33001"},
+    " PORT=33001": {"PORT": "33001"},
+    "export PORT=33001\r": {"PORT": "33001"},
+    'PORT="33001"': {"PORT": "33001"},
+    "PORT='33001' # mine": {"PORT": "33001"},
+    "LOG_LEVEL=warn # quiet": {"LOG_LEVEL": "warn"},
+    "LOG_LEVEL=warn  ": {"LOG_LEVEL": "warn"},
+    "DATA_DIR=/a b#c": {"DATA_DIR": "/a b#c"},
+    "ALLOW_HOSTS=\nPORT= # none": {"ALLOW_HOSTS": "", "PORT": ""},
+    "SIGNING_SECRET_FILE=$HOME/it": {"SIGNING_SECRET_FILE": "$HOME/it"},
+    "LEASE=1m\nHOME=/else": {"LEASE": "1m", "HOME": "/here"},
+}
+SLIPS = {  # what stands in .env: what is said of it
+    "LEASE=1m\n\nHOST_CONCURENCY=8": ".env, line 3: there is no setting HOST_CONCURENCY\n",
+    "# fine\nSIGNING_SECRET whsec_x": ".env, line 2 is left out: it is not NAME=value\n",
+    "port=1": ".env, line 1 is left out: it is not NAME=value\n",
+    "LEASE=1m\nCOMPOSE_PROJECT_NAME=x\nFETCHBACK_API_KEY=k\n\n   # so": "",
+}
+
+
+@pytest.fixture
+def dev(tmp_path):
+    """dev(text of .env): what ./dev up gives to the command, and what it says before."""
+    shutil.copy(os.path.join(ROOT, "dev"), tmp_path)
+    shutil.copy(os.path.join(ROOT, ".env.example"), tmp_path)
+    built = tmp_path / "build" / "release"
+    (built / "bin").mkdir(parents=True)
+    (built / "build.ninja").touch()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    scripts = {
+        built / "bin" / "fetchback": "env -0",
+        tools / "ninja": ":",
+        tools / "redis-server": ":",
+        tools / "dpkg-query": "shift 2; for each do printf '%s:installed ' \"$each\"; done",
+    }
+    for path, script in scripts.items():
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def up(text):
+        (tmp_path / ".env").write_text(text)
+        env = {"PATH": f"{tools}:{os.environ['PATH']}", "HOME": "/here"}
+        done = subprocess.run([tmp_path / "dev", "up"], env=env, capture_output=True, text=True, check=True)
+        return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair), done.stderr
+
+    return up
+
+
+@pytest.mark.parametrize("text, wanted", SKETCH.items())
+def test_the_file_of_settings_is_read_as_people_write_it(dev, text, wanted):
+    given, said = dev(text)
+    assert {name: given.get(name) for name in wanted} == wanted
+    assert said == (".env, line 2: there is no setting HOME\n" if "HOME" in wanted else "")
+
+
+@pytest.mark.parametrize("text, told", SLIPS.items())
+def test_a_slip_in_the_file_of_settings_is_told_by_its_line(dev, text, told):
+    assert dev(text)[1] == told
+
+
 # -- what it says
 
 
