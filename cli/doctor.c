@@ -22,9 +22,10 @@ static void doctor_help(FILE *out)
 	fputs("usage: fetchback doctor [--repair] [--redis-url URL | --data-dir DIR] [--json]\n\n"
 	      "Looks through all records for live requests that stand in no queue, for lanes that "
 	      "no\n"
-	      "worker serves, and for counts that are wrong. May run while the services do; "
-	      "counts\n"
-	      "are compared only while nothing moves.\n\n"
+	      "worker serves, for hosts that count other requests in flight than workers hold, "
+	      "and\n"
+	      "for counts that are wrong: live, of each key, in lanes, failed, undelivered, kept.\n"
+	      "May run while the services do; counts are compared only while nothing moves.\n\n"
 	      "  --repair         puts right what it finds: requests back into their queue\n"
 	      "  --redis-url URL  the services' REDIS_URL (else REDIS_URL; else the private Redis "
 	      "of\n"
@@ -44,7 +45,7 @@ struct doctor {
 	uv_timer_t patience;
 	bool begun, is_closing;
 	char why[200]; /* the last reason why Redis is away */
-	json_t *lost, *lanes, *counts;
+	json_t *lost, *lanes, *hosts, *counts;
 	int code;
 };
 
@@ -87,6 +88,22 @@ static void on_lane(void *arg, const struct pl_doctor_lane *lane)
 	printf(", priority %s, is served by nobody%s\n", priority, repaired(doctor));
 }
 
+static void on_host(void *arg, const struct pl_doctor_host *host)
+{
+	struct doctor *doctor = arg;
+	const char *stage = pl_stage_name(host->stage);
+
+	keep(doctor->hosts,
+		json_pack("{s:s, s:s, s:I, s:I}", "host", host->lane, "stage", stage, "counted",
+			(json_int_t)host->counted, "found", (json_int_t)host->found));
+	if (doctor->arguments.json)
+		return;
+	printf("the host ");
+	ask_print(stdout, host->lane);
+	printf(" counts %" PRId64 " in flight to %s, there are %" PRId64 "%s\n", host->counted,
+		stage, host->found, repaired(doctor));
+}
+
 static void on_count(void *arg, const struct pl_doctor_count *count)
 {
 	struct doctor *doctor = arg;
@@ -102,10 +119,11 @@ static void on_count(void *arg, const struct pl_doctor_count *count)
 static void summary_print(const struct doctor *doctor, const struct pl_doctor_summary *summary)
 {
 	if (doctor->arguments.json) {
-		json_t *all = json_pack("{s:I, s:I, s:O, s:O, s:O, s:b, s:b}", "records",
+		json_t *all = json_pack("{s:I, s:I, s:O, s:O, s:O, s:O, s:b, s:b, s:b}", "records",
 			(json_int_t)summary->records, "live", (json_int_t)summary->live, "lost",
-			doctor->lost, "lanes", doctor->lanes, "counts", doctor->counts,
-			"countsCompared", summary->compared, "repaired", doctor->repairs);
+			doctor->lost, "lanes", doctor->lanes, "hosts", doctor->hosts, "counts",
+			doctor->counts, "countsCompared", summary->compared, "hostsCompared",
+			summary->hosts_compared, "repaired", doctor->repairs);
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(all);
@@ -115,6 +133,8 @@ static void summary_print(const struct doctor *doctor, const struct pl_doctor_su
 		summary->live, json_array_size(doctor->lost));
 	if (!summary->compared)
 		puts("requests moved all the time, so the counts could not be compared");
+	if (!summary->hosts_compared)
+		puts("workers hold too many requests, so the hosts could not be compared");
 }
 
 /* ---- Redis ---- */
@@ -146,7 +166,7 @@ static void on_done(
 	}
 	summary_print(doctor, summary);
 	bool well = json_array_size(doctor->lost) + json_array_size(doctor->lanes) +
-			    json_array_size(doctor->counts) ==
+			    json_array_size(doctor->hosts) + json_array_size(doctor->counts) ==
 		    0;
 	end(doctor, well ? COMMAND_OK : COMMAND_FAILED);
 }
@@ -158,6 +178,7 @@ static void on_ready(void *arg, const struct pl_redis_state *redis)
 		.repairs = doctor->repairs,
 		.on_lost = on_lost,
 		.on_lane = on_lane,
+		.on_host = on_host,
 		.on_count = on_count,
 		.on_done = on_done,
 		.arg = doctor,
@@ -207,6 +228,7 @@ static int examine(struct doctor *doctor, const char *redis_url)
 	}
 	doctor->lost = json_array();
 	doctor->lanes = json_array();
+	doctor->hosts = json_array();
 	doctor->counts = json_array();
 	uv_timer_init(&loop, &doctor->patience);
 	doctor->patience.data = doctor;
@@ -215,6 +237,7 @@ static int examine(struct doctor *doctor, const char *redis_url)
 	uv_loop_close(&loop);
 	json_decref(doctor->lost);
 	json_decref(doctor->lanes);
+	json_decref(doctor->hosts);
 	json_decref(doctor->counts);
 	return doctor->code;
 }

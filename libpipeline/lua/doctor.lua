@@ -1,21 +1,29 @@
 #!lua flags=allow-oom
 -- doctor: looks, a page a call, for what nothing will ever move, and puts it right when asked to.
 --
--- ARGV: verb, then what it takes: counts · records, cursor · lanes, cursor · look, ids … ·
---   lane, queue, priority, lane, ids passed over from its tail ·
+-- ARGV: verb, then what it takes: counts · owners, cursor · records, cursor · lanes, cursor ·
+--   look, ids … · lane, queue, priority, lane, ids passed over from its tail ·
+--   hosts, 1 to put right, queue, lanes … (none: those that are held and of which nothing is known) ·
 --   check, 1 to put back, ids … · offer, queue, priority, lane ·
---   count, the counts as they were, live, f, d, bytes, dead
+--   count, 1 to write, the counts as they were, live, f, d, bytes, dead, kept, then per owner: name,
+--   its count as it was, as it should be
 -- Returns, by verb:
 --   counts   the layout's version, then COUNTS
---   records  next cursor ("0": the end), ids · lanes: the same, then queue, priority, lane of each
---   look     per id a letter and its undelivered bytes: '-' not live · 'x' failed · 's' it stands
---            somewhere · 'l' live: it stands in a lane, or nowhere
+--   owners   next cursor ("0": the end), then name and count of each owner of requests that live
+--   records  next cursor, ids · lanes: next cursor, then queue, priority, lane of each; of a host that
+--            something is known of: queue, '', lane
+--   look     per id a letter, bytes and its owner: '-' none of ours · 'e' final · 'x' failed: bytes that
+--            it uses · 's' it stands somewhere · 'l' live, in a lane or nowhere: undelivered bytes
 --   lane     1 if it is served, entries looked at, then the ids in them that are no ghosts
+--   hosts    1, or 0: workers hold too much to look through; then per host whose count of requests in
+--            flight is wrong: lane, counted, found
 --   check    per id that stands nowhere: id, state, queue
---   offer    1 offered, 0 there was no need · count: 1 written, 0 they have changed since
+--   offer    1 offered, 0 there was no need
+--   count    1 they were as given (and are written), 0 they have changed since; then COUNTS
 local SCAN_COUNT = 250    -- keys a call
 local LANE_PAGE = 500     -- ids a call
 local LANE_LOOK = 20000   -- entries from each end of a lane that a check looks through
+local HELD_LOOK = 20000   -- held requests that a call looks through, in 7 ms
 local LEADERS_LOOK = 1000 -- above it, a group whose first leader has left counts as led
 local COUNTS = { 'live', 'f', 'd', 'bytes', 'dead', 'kept', 'trimmed' }
 local now = now_ms()
@@ -25,12 +33,24 @@ local function rest(from) return { unpack(ARGV, from) } end
 
 local function counts()
 	local values = call('HMGET', T .. 'c', unpack(COUNTS))
-	for i = 1, #COUNTS do values[i] = tonumber(values[i] or 0) end
+	for i = 1, #COUNTS do values[i] = tonumber(values[i] or 0) or 0 end
 	return values
 end
 
+local function owner_count(owner) return tonumber(call('HGET', T .. 'c', 'live:' .. owner) or 0) or 0 end
+
 function verbs.counts()
 	return { call('GET', T .. 'version') or '', unpack(counts()) }
+end
+
+function verbs.owners()
+	local page = call('HSCAN', T .. 'c', ARGV[2], 'MATCH', 'live:*', 'COUNT', SCAN_COUNT)
+	local answer = { page[1] }
+	for i = 1, #page[2], 2 do
+		answer[#answer + 1] = string.sub(page[2][i], #'live:' + 1)
+		answer[#answer + 1] = tonumber(page[2][i + 1]) or 0
+	end
+	return answer
 end
 
 local function scan(pattern, show)
@@ -45,8 +65,13 @@ function verbs.records()
 end
 
 function verbs.lanes()
-	return scan(lane_key('[fd]', '[hdl]', '*'), function(answer, name)
+	local both = string.gsub(host_key('[fd]', '*'), ':h:', ':[hl]:') -- one walk for hosts and lanes
+	return scan(both, function(answer, name)
 		local q, p, lane = string.match(name, '^(.):l:(.):(.*)$')
+		if not q then
+			q, lane = string.match(name, '^(.):h:(.*)$')
+			p = ''
+		end
 		for _, part in ipairs({ q, p, lane }) do answer[#answer + 1] = part end
 	end)
 end
@@ -95,16 +120,17 @@ function verbs.look()
 	for _, id in ipairs(rest(2)) do
 		local last = last_line(id)
 		local state = last and last[3] or ''
-		local q, letter, bytes = queue_of(state), '-', 0
+		local q, letter, bytes, owner = queue_of(state), '-', 0, ''
 		if q then
 			letter = stands_outside(id, q, state) and 's' or 'l'
 			local data = q == 'd' and data_of(call('GET', record_key(id)))
 			bytes = data and data.bytes or 0
-		elseif string.sub(state, 1, 1) == 'x' then
-			letter = 'x'
+			owner = head_line(id)[6] or ''
+		elseif string.find(state, '^[dxc]') then
+			letter = state == 'x' and 'x' or 'e'
+			bytes = size_of(id, data_of(call('GET', record_key(id))))
 		end
-		answer[#answer + 1] = letter
-		answer[#answer + 1] = bytes
+		for _, part in ipairs({ letter, bytes, owner }) do answer[#answer + 1] = part end
 	end
 	return answer
 end
@@ -124,6 +150,49 @@ function verbs.lane()
 	local ghosts = #ids > 0 and call('SMISMEMBER', T .. q .. ':g', unpack(ids))
 	for i, id in ipairs(ids) do
 		if ghosts[i] == 0 then answer[#answer + 1] = id end
+	end
+	return answer
+end
+
+-- How many requests of each host the workers of this queue hold; nil: too many to look through.
+local function held_by_lane(q)
+	local total, held = 0, {}
+	for _, worker in ipairs(workers_of(q)) do total = total + call('HLEN', held_key(worker)) end
+	if total > HELD_LOOK then return nil end
+	for _, worker in ipairs(workers_of(q)) do
+		for _, hold in ipairs(call('HVALS', held_key(worker))) do
+			local lane = string.sub(hold, 3)
+			held[lane] = (held[lane] or 0) + 1
+		end
+	end
+	return held
+end
+
+-- A host that counts too many would wait for a settle that never comes: its lanes are offered.
+local function recount(q, lane, found)
+	local host = host_of(q, lane)
+	call('PERSIST', host_key(q, lane))
+	save_host(q, lane, found, host.t, 'w', 0)
+	offer_waiting(q, lane)
+end
+
+function verbs.hosts()
+	local q, lanes = ARGV[3], rest(4)
+	local held = held_by_lane(q)
+	if not held then return { 0 } end
+	if #lanes == 0 then
+		for lane in pairs(held) do
+			if call('EXISTS', host_key(q, lane)) == 0 then lanes[#lanes + 1] = lane end
+		end
+	end
+	local answer = { 1 }
+	for _, lane in ipairs(lanes) do
+		local counted = tonumber(call('HGET', host_key(q, lane), 'n') or 0) or 0
+		local found = held[lane] or 0
+		if counted ~= found then
+			if ARGV[2] == '1' then recount(q, lane, found) end
+			for _, part in ipairs({ lane, counted, found }) do answer[#answer + 1] = part end
+		end
 	end
 	return answer
 end
@@ -167,14 +236,22 @@ function verbs.offer()
 	return { 1 }
 end
 
+local COMPARED = #COUNTS - 1 -- what was trimmed can't be found again
 function verbs.count()
-	for i, value in ipairs(counts()) do
-		if value ~= tonumber(ARGV[1 + i]) then return { 0 } end
+	local now_are = counts()
+	local same = { 1, unpack(now_are) }
+	local changed = { 0, unpack(now_are) }
+	local owners = 3 + #COUNTS + COMPARED
+	for i, value in ipairs(now_are) do
+		if value ~= tonumber(ARGV[2 + i]) then return changed end
 	end
-	for i = 1, #ARGV - 1 - #COUNTS do
-		call('HSET', T .. 'c', COUNTS[i], ARGV[1 + #COUNTS + i])
+	for i = owners, #ARGV, 3 do
+		if owner_count(ARGV[i]) ~= tonumber(ARGV[i + 1]) then return changed end
 	end
-	return { 1 }
+	if ARGV[2] ~= '1' then return same end
+	for i = 1, COMPARED do call('HSET', T .. 'c', COUNTS[i], ARGV[2 + #COUNTS + i]) end
+	for i = owners, #ARGV, 3 do call('HSET', T .. 'c', 'live:' .. ARGV[i], ARGV[i + 2]) end
+	return same
 end
 
 return verbs[ARGV[1]]()

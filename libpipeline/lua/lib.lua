@@ -156,15 +156,18 @@ local function append(id, text)
 end
 
 -- Calls back with each event line of a record's text (text, from, to), data block included, in
--- order. Data may look like lines, so blocks are stepped over by their length.
+-- order. Data may look like lines, so blocks are stepped over by their length; a record that is not
+-- of our form ends where that begins.
 local function each_event(text, visit)
-	local at = string.find(text, '\n', 1, true) + 1
+	local at = (string.find(text, '\n', 1, true) or #text) + 1
 	local from = at
 	while at <= #text do
 		local newline = string.find(text, '\n', at, true)
 		if not newline then return end
 		if string.byte(text, at) == 61 then -- '='
-			at = newline + 1 + tonumber(string.sub(text, at + 1, newline - 1)) + 1
+			local length = tonumber(string.sub(text, at + 1, newline - 1))
+			if not length or length < 0 then return end
+			at = newline + 1 + length + 1
 		else
 			visit(string.sub(text, at, newline - 1), from, newline)
 			at = newline + 1
@@ -216,7 +219,7 @@ local function data_of(text)
 		local f = split(line)
 		if f[6] ~= round and not any_round then return end
 		if f[16] and f[16] ~= '' and f[16] ~= '-' then
-			data = { kind = f[16], bytes = tonumber(f[17]), chunks = tonumber(f[19] or '') or 0, token = f[20] }
+			data = { kind = f[16], bytes = tonumber(f[17] or '') or 0, chunks = tonumber(f[19] or '') or 0, token = f[20] }
 		end
 	end)
 	return data

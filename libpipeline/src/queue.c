@@ -16,7 +16,7 @@
 #include "scripts.h"
 
 #define SCRIPT_MAX    (64 * 1024)
-#define NUMBER_SIZE   21 /* 2^64 has 20 digits */
+#define NUMBER_SIZE   21 /* 2^64 has 20 digits, and so has -2^63 with its sign */
 #define CONFIG_VALUES 6
 #define TAIL          TAG "tail"
 #define ACK           TAG "ack"
@@ -89,6 +89,14 @@ void args_number(struct args *args, uint64_t number)
 {
 	char *at = args->numbers + args->written;
 	int len = snprintf(at, NUMBER_SIZE, "%" PRIu64, number);
+	args->written += (size_t)len;
+	args_bytes(args, at, (size_t)len);
+}
+
+void args_signed(struct args *args, int64_t number)
+{
+	char *at = args->numbers + args->written;
+	int len = snprintf(at, NUMBER_SIZE, "%" PRId64, number);
 	args->written += (size_t)len;
 	args_bytes(args, at, (size_t)len);
 }

@@ -12,27 +12,29 @@
 #include "pipeline/text.h"
 #include "pipeline/uuid.h"
 #include "queue_private.h"
+#include "queue_tally.h"
 
-#define LOOK_MAX    50 /* records a call: 16 KiB each at most, so about a millisecond */
+#define LOOK_MAX    50 /* records a call: 16 KiB each for most, so a millisecond or two */
 #define CHECK_MAX   8  /* each may look through two ends of a lane */
+#define HOSTS_MAX   64 /* hosts a call; each call looks through what workers hold */
 #define CURSOR_SIZE 24
-#define NUMBER_SIZE 24
 #define WHY_SIZE    160
 #define LANE_FIELDS 3
-
-enum { LIVE, READY_FETCH, READY_DELIVER, BYTES, DEAD, COMPARED, KEPT = COMPARED, TRIMMED, COUNTS };
-static const char *const count_names[COMPARED] = { "live", "f", "d", "bytes", "dead" };
 
 struct entry {
 	char id[PL_UUID_SIZE];
 	bool suspect; /* live, and not seen anywhere yet */
 };
 struct lane {
-	char queue[2], priority[2]; /* a letter each */
+	char queue[2], priority[2]; /* a letter each; of a host: no priority */
 	char name[PL_LANE_MAX];
 };
+struct lanes {
+	struct lane *items;
+	size_t count, room;
+};
 
-enum phase { BEGIN, RECORDS, LOOK, LANES, LANE, OFFER, CHECK, END, WRITE, WAIT, REST };
+enum phase { BEGIN, OWNERS, RECORDS, LOOK, LANES, LANE, OFFER, HOSTS, CHECK, COUNT, WAIT, REST };
 
 struct doctor {
 	struct pl_queue *queue;
@@ -42,14 +44,15 @@ struct doctor {
 	char cursor[CURSOR_SIZE];
 	struct entry *entries;
 	size_t entries_count, entries_room;
-	struct lane *lanes;
-	size_t lanes_count, lanes_room;
-	size_t at;       /* in entries or in lanes */
-	size_t asked;    /* entries that the call under way is about, from `at` on */
-	uint64_t passed; /* of the lane at `at`, from its tail */
-	bool offers;     /* the lane at `at` is not served */
-	bool repaired;   /* in this round, so the counts have moved */
-	int64_t before[COUNTS], found[COMPARED];
+	struct lanes lanes, hosts;
+	size_t at;       /* in entries, lanes or hosts */
+	size_t asked;    /* entries or hosts that the call under way is about, from `at` on */
+	unsigned stages; /* asked for hosts that are held and have no hash: before all others */
+	const char *hosts_queue; /* that the call under way is about */
+	uint64_t passed;         /* of the lane at `at`, from its tail */
+	bool offers;             /* the lane at `at` is not served */
+	bool repaired;           /* in this round, so the counts have moved */
+	struct tally tally;
 	struct pl_doctor_summary summary;
 	uv_timer_t timer;
 	enum pl_err err;
@@ -68,7 +71,9 @@ static void on_closed(uv_handle_t *handle)
 	doctor->options.on_done(
 		doctor->options.arg, doctor->err, doctor->why, good ? &doctor->summary : NULL);
 	free(doctor->entries);
-	free(doctor->lanes);
+	free(doctor->lanes.items);
+	free(doctor->hosts.items);
+	tally_fini(&doctor->tally);
 	free(doctor);
 }
 
@@ -130,14 +135,19 @@ static void lane_add(struct doctor *doctor, redisReply *const *parts)
 	for (int i = 0; i < LANE_FIELDS; i++)
 		if (!reply_is_text(parts[i]))
 			return;
-	doctor->lanes = grown(
-		doctor->lanes, doctor->lanes_count, &doctor->lanes_room, sizeof(*doctor->lanes));
-	struct lane *lane = &doctor->lanes[doctor->lanes_count];
+	struct lanes *lanes = parts[1]->len == 0 ? &doctor->hosts : &doctor->lanes;
+	lanes->items = grown(lanes->items, lanes->count, &lanes->room, sizeof(*lanes->items));
+	struct lane *lane = &lanes->items[lanes->count];
 	*lane = (struct lane) { .queue = { parts[0]->str[0] }, .priority = { parts[1]->str[0] } };
 	if (parts[2]->len >= sizeof(lane->name))
 		return; /* none of ours */
 	memcpy(lane->name, parts[2]->str, parts[2]->len);
-	doctor->lanes_count++;
+	lanes->count++;
+}
+
+static void lanes_unique(struct lanes *lanes)
+{
+	lanes->count = unique(lanes->items, lanes->count, sizeof(*lanes->items), lanes_compare);
 }
 
 static void acquit(struct doctor *doctor, const redisReply *id)
@@ -153,32 +163,23 @@ static void acquit(struct doctor *doctor, const redisReply *id)
 
 /* ---- answers, by phase ---- */
 
-static bool numbers_take(const redisReply *reply, size_t from, int64_t out[COUNTS])
-{
-	for (size_t i = 0; i < COUNTS; i++) {
-		if (reply->element[from + i]->type != REDIS_REPLY_INTEGER)
-			return false;
-		out[i] = reply->element[from + i]->integer;
-	}
-	return true;
-}
-
 static bool take_begin(struct doctor *doctor, const redisReply *reply)
 {
 	const redisReply *version = reply->element[0];
+	int64_t counts[TALLY_COUNTS];
 
-	if (reply->elements != 1 + COUNTS || !numbers_take(reply, 1, doctor->before))
+	if (!tally_read(reply, 1, counts))
 		return false;
 	if (version->len > 0 && strcmp(version->str, PL_QUEUE_LAYOUT) != 0) {
 		finish(doctor, PL_ECONFLICT, "Redis holds the layout of another version");
 		return true;
 	}
-	memset(doctor->found, 0, sizeof(doctor->found));
-	doctor->summary = (struct pl_doctor_summary) { .records = 0 };
-	doctor->entries_count = doctor->lanes_count = 0;
+	tally_begin(&doctor->tally, counts);
+	doctor->summary = (struct pl_doctor_summary) { .hosts_compared = true };
+	doctor->entries_count = doctor->lanes.count = doctor->hosts.count = 0;
 	doctor->repaired = false;
 	memcpy(doctor->cursor, "0", sizeof("0"));
-	doctor->phase = RECORDS;
+	doctor->phase = OWNERS;
 	return true;
 }
 
@@ -187,6 +188,23 @@ static bool scanned(struct doctor *doctor, const redisReply *cursor)
 {
 	snprintf(doctor->cursor, sizeof(doctor->cursor), "%s", cursor->str);
 	return strcmp(doctor->cursor, "0") == 0;
+}
+
+static bool take_owners(struct doctor *doctor, const redisReply *reply)
+{
+	enum { FIELDS = 2 };
+
+	for (size_t i = 1; i + FIELDS <= reply->elements; i += FIELDS) {
+		const redisReply *count = reply->element[i + 1];
+		if (!reply_is_text(reply->element[i]) || count->type != REDIS_REPLY_INTEGER)
+			return false;
+		tally_owner_counted(&doctor->tally, reply->element[i]->str, count->integer);
+	}
+	if (!scanned(doctor, reply->element[0]))
+		return true;
+	memcpy(doctor->cursor, "0", sizeof("0"));
+	doctor->phase = RECORDS;
+	return true;
 }
 
 static bool take_records(struct doctor *doctor, const redisReply *reply)
@@ -203,19 +221,30 @@ static bool take_records(struct doctor *doctor, const redisReply *reply)
 	return true;
 }
 
+static void count_in(struct tally *tally, char letter, int64_t bytes, const char *owner)
+{
+	bool lives = letter == 'l' || letter == 's';
+
+	tally->found[TALLY_LIVE] += lives;
+	tally->found[TALLY_DEAD] += letter == 'x';
+	tally->found[lives ? TALLY_BYTES : TALLY_KEPT] += bytes;
+	if (lives)
+		tally_owner_found(tally, owner);
+}
+
 static bool take_look(struct doctor *doctor, const redisReply *reply)
 {
-	if (reply->elements != 2 * doctor->asked)
+	enum { FIELDS = 3 };
+
+	if (reply->elements != FIELDS * doctor->asked)
 		return false;
 	for (size_t i = 0; i < doctor->asked; i++) {
-		const redisReply *letter = reply->element[2 * i];
-		const redisReply *bytes = reply->element[2 * i + 1];
-		if (!reply_is_text(letter) || bytes->type != REDIS_REPLY_INTEGER)
+		redisReply *const *e = reply->element + FIELDS * i;
+		if (!reply_is_text(e[0]) || e[1]->type != REDIS_REPLY_INTEGER ||
+			!reply_is_text(e[2]))
 			return false;
-		doctor->entries[doctor->at + i].suspect = letter->str[0] == 'l';
-		doctor->found[LIVE] += letter->str[0] == 'l' || letter->str[0] == 's';
-		doctor->found[DEAD] += letter->str[0] == 'x';
-		doctor->found[BYTES] += bytes->integer;
+		doctor->entries[doctor->at + i].suspect = e[0]->str[0] == 'l';
+		count_in(&doctor->tally, e[0]->str[0], e[1]->integer, e[2]->str);
 	}
 	doctor->at += doctor->asked;
 	return true;
@@ -227,8 +256,8 @@ static bool take_lanes(struct doctor *doctor, const redisReply *reply)
 		lane_add(doctor, reply->element + i);
 	if (!scanned(doctor, reply->element[0]))
 		return true;
-	doctor->lanes_count =
-		unique(doctor->lanes, doctor->lanes_count, sizeof(*doctor->lanes), lanes_compare);
+	lanes_unique(&doctor->lanes);
+	lanes_unique(&doctor->hosts);
 	doctor->phase = LANE;
 	doctor->at = 0;
 	doctor->passed = 0;
@@ -241,10 +270,15 @@ static bool tells(const struct doctor *doctor)
 	return doctor->round == 0 || doctor->options.repairs;
 }
 
+static enum pl_stage stage_of(const char *queue)
+{
+	return queue[0] == 'f' ? PL_STAGE_FETCH : PL_STAGE_DELIVER;
+}
+
 static void lane_tell(struct doctor *doctor, const struct lane *lane)
 {
 	const struct pl_doctor_lane told = {
-		.stage = lane->queue[0] == 'f' ? PL_STAGE_FETCH : PL_STAGE_DELIVER,
+		.stage = stage_of(lane->queue),
 		.priority = lane->priority[0] == 'h'   ? PL_PRIORITY_HIGH
 			    : lane->priority[0] == 'd' ? PL_PRIORITY_DEFAULT
 						       : PL_PRIORITY_LOW,
@@ -258,14 +292,14 @@ static void lane_tell(struct doctor *doctor, const struct lane *lane)
 static bool take_lane(struct doctor *doctor, const redisReply *reply)
 {
 	enum { HEAD = 2 };
-	const struct lane *lane = &doctor->lanes[doctor->at];
+	const struct lane *lane = &doctor->lanes.items[doctor->at];
 
 	if (reply->elements < HEAD || reply->element[0]->type != REDIS_REPLY_INTEGER ||
 		reply->element[1]->type != REDIS_REPLY_INTEGER)
 		return false;
 	for (size_t i = HEAD; i < reply->elements; i++)
 		acquit(doctor, reply->element[i]);
-	doctor->found[lane->queue[0] == 'f' ? READY_FETCH : READY_DELIVER] +=
+	doctor->tally.found[lane->queue[0] == 'f' ? TALLY_READY_FETCH : TALLY_READY_DELIVER] +=
 		(int64_t)(reply->elements - HEAD);
 	doctor->offers |= reply->element[0]->integer == 0;
 	doctor->passed += (uint64_t)reply->element[1]->integer;
@@ -285,6 +319,31 @@ static bool take_offer(struct doctor *doctor, const redisReply *reply)
 	doctor->repaired |= reply->element[0]->integer == 1;
 	doctor->phase = LANE;
 	doctor->at++;
+	return true;
+}
+
+static bool take_hosts(struct doctor *doctor, const redisReply *reply)
+{
+	enum { HEAD = 1, FIELDS = 3 };
+
+	if (reply->element[0]->type != REDIS_REPLY_INTEGER)
+		return false;
+	doctor->summary.hosts_compared &= reply->element[0]->integer == 1;
+	for (size_t i = HEAD; i + FIELDS <= reply->elements; i += FIELDS) {
+		redisReply *const *e = reply->element + i;
+		if (!reply_is_text(e[0]) || e[1]->type != REDIS_REPLY_INTEGER ||
+			e[2]->type != REDIS_REPLY_INTEGER)
+			return false;
+		const struct pl_doctor_host told = {
+			.stage = stage_of(doctor->hosts_queue),
+			.lane = e[0]->str,
+			.counted = e[1]->integer,
+			.found = e[2]->integer,
+		};
+		if (tells(doctor))
+			doctor->options.on_host(doctor->options.arg, &told);
+	}
+	doctor->at += doctor->asked;
 	return true;
 }
 
@@ -314,9 +373,9 @@ static bool take_check(struct doctor *doctor, const redisReply *reply)
 }
 
 /* counts: as they are now. */
-static void wait_or_give_up(struct doctor *doctor, const int64_t counts[COUNTS])
+static void wait_or_give_up(struct doctor *doctor, const int64_t counts[TALLY_COUNTS])
 {
-	memmove(doctor->before, counts, sizeof(doctor->before));
+	memcpy(doctor->tally.before, counts, sizeof(doctor->tally.before));
 	if (doctor->rests++ < PL_DOCTOR_RESTS && doctor->round + 1 < PL_DOCTOR_ROUNDS)
 		doctor->phase = WAIT;
 	else
@@ -326,11 +385,11 @@ static void wait_or_give_up(struct doctor *doctor, const int64_t counts[COUNTS])
 /* The next round is for the counts alone, and in vain while they move. */
 static bool take_rest(struct doctor *doctor, const redisReply *reply)
 {
-	int64_t counts[COUNTS];
+	int64_t counts[TALLY_COUNTS];
 
-	if (reply->elements != 1 + COUNTS || !numbers_take(reply, 1, counts))
+	if (!tally_read(reply, 1, counts))
 		return false;
-	if (memcmp(doctor->before, counts, sizeof(counts)) != 0) {
+	if (memcmp(doctor->tally.before, counts, sizeof(counts)) != 0) {
 		wait_or_give_up(doctor, counts);
 	} else {
 		doctor->rests = 0;
@@ -340,46 +399,20 @@ static bool take_rest(struct doctor *doctor, const redisReply *reply)
 	return true;
 }
 
-static bool counts_differ(const struct doctor *doctor)
+static bool take_count(struct doctor *doctor, const redisReply *reply)
 {
-	return memcmp(doctor->before, doctor->found, sizeof(doctor->found)) != 0;
-}
+	int64_t after[TALLY_COUNTS];
 
-static void conclude(struct doctor *doctor)
-{
-	doctor->summary.compared = true;
-	for (int i = 0; i < COMPARED; i++) {
-		const struct pl_doctor_count count = { .name = count_names[i],
-			.counted = doctor->before[i],
-			.found = doctor->found[i] };
-		if (count.counted != count.found)
-			doctor->options.on_count(doctor->options.arg, &count);
-	}
-	finish(doctor, PL_OK, "");
-}
-
-static bool take_end(struct doctor *doctor, const redisReply *reply)
-{
-	int64_t after[COUNTS];
-
-	if (reply->elements != 1 + COUNTS || !numbers_take(reply, 1, after))
+	if (reply->element[0]->type != REDIS_REPLY_INTEGER || !tally_read(reply, 1, after))
 		return false;
-	doctor->summary.live = (uint64_t)doctor->found[LIVE];
-	if (doctor->repaired || memcmp(doctor->before, after, sizeof(after)) != 0)
+	doctor->summary.live = (uint64_t)doctor->tally.found[TALLY_LIVE];
+	if (doctor->repaired || reply->element[0]->integer != 1) {
 		wait_or_give_up(doctor, after);
-	else if (doctor->options.repairs && counts_differ(doctor))
-		doctor->phase = WRITE;
-	else
-		conclude(doctor);
-	return true;
-}
-
-static bool take_write(struct doctor *doctor, const redisReply *reply)
-{
-	if (reply->element[0]->integer == 1)
-		conclude(doctor);
-	else
-		wait_or_give_up(doctor, doctor->before);
+		return true;
+	}
+	doctor->summary.compared = true;
+	tally_tell(&doctor->tally, &doctor->options);
+	finish(doctor, PL_OK, "");
 	return true;
 }
 
@@ -387,14 +420,15 @@ static void on_answer(void *arg, enum pl_err err, const redisReply *reply)
 {
 	static bool (*const takers[])(struct doctor *, const redisReply *) = {
 		[BEGIN] = take_begin,
+		[OWNERS] = take_owners,
 		[RECORDS] = take_records,
 		[LOOK] = take_look,
 		[LANES] = take_lanes,
 		[LANE] = take_lane,
 		[OFFER] = take_offer,
+		[HOSTS] = take_hosts,
 		[CHECK] = take_check,
-		[END] = take_end,
-		[WRITE] = take_write,
+		[COUNT] = take_count,
 		[REST] = take_rest,
 	};
 	struct doctor *doctor = arg;
@@ -451,7 +485,7 @@ static void ask_look(struct doctor *doctor)
 
 static void ask_lane(struct doctor *doctor, const char *verb)
 {
-	const struct lane *lane = &doctor->lanes[doctor->at];
+	const struct lane *lane = &doctor->lanes.items[doctor->at];
 	struct args args;
 
 	args_begin(&args, 5);
@@ -484,19 +518,37 @@ static bool ask_check(struct doctor *doctor)
 	return true;
 }
 
-/* A count that went wrong may be below 0. */
-static void ask_write(struct doctor *doctor)
+/* One call a queue for hosts that are held and of which nothing else is known; then all others. */
+static void ask_hosts(struct doctor *doctor)
 {
-	char numbers[COUNTS + COMPARED][NUMBER_SIZE];
+	const struct lane *first;
 	struct args args;
 
-	args_begin(&args, 1 + COUNTS + COMPARED);
-	args_text(&args, "count");
-	for (int i = 0; i < COUNTS + COMPARED; i++) {
-		int64_t number = i < COUNTS ? doctor->before[i] : doctor->found[i - COUNTS];
-		snprintf(numbers[i], NUMBER_SIZE, "%" PRId64, number);
-		args_text(&args, numbers[i]);
+	doctor->asked = 0;
+	args_begin(&args, 3 + HOSTS_MAX);
+	args_text(&args, "hosts");
+	args_text(&args, doctor->options.repairs ? "1" : "0");
+	if (doctor->stages < PL_STAGES) {
+		doctor->hosts_queue = stage_letter((enum pl_stage)doctor->stages++);
+		args_text(&args, doctor->hosts_queue);
+		ask(doctor, &args);
+		return;
 	}
+	first = &doctor->hosts.items[doctor->at];
+	doctor->hosts_queue = first->queue;
+	args_text(&args, first->queue);
+	while (doctor->at + doctor->asked < doctor->hosts.count && doctor->asked < HOSTS_MAX &&
+		first[doctor->asked].queue[0] == first->queue[0])
+		args_text(&args, first[doctor->asked++].name);
+	ask(doctor, &args);
+}
+
+static void ask_count(struct doctor *doctor)
+{
+	bool writes = doctor->options.repairs && !doctor->repaired && tally_differs(&doctor->tally);
+	struct args args;
+
+	tally_args(&doctor->tally, writes, &args);
 	ask(doctor, &args);
 }
 
@@ -514,20 +566,28 @@ static void step(struct doctor *doctor)
 		doctor->phase = LANES;
 		memcpy(doctor->cursor, "0", sizeof("0"));
 	}
-	if (doctor->phase == LANE && doctor->at == doctor->lanes_count) {
+	if (doctor->phase == LANE && doctor->at == doctor->lanes.count) {
+		doctor->phase = HOSTS;
+		doctor->at = 0;
+		doctor->stages = 0;
+	}
+	if (doctor->phase == HOSTS && doctor->stages == PL_STAGES &&
+		doctor->at == doctor->hosts.count) {
 		doctor->phase = CHECK;
 		doctor->at = 0;
 	}
 	if (doctor->phase == CHECK) {
 		if (ask_check(doctor))
 			return;
-		doctor->phase = END;
+		doctor->phase = COUNT;
 	}
 	switch (doctor->phase) {
 	case BEGIN:
-	case END:
 	case REST:
 		ask_word(doctor, "counts");
+		break;
+	case OWNERS:
+		ask_scan(doctor, "owners");
 		break;
 	case RECORDS:
 		ask_scan(doctor, "records");
@@ -544,8 +604,11 @@ static void step(struct doctor *doctor)
 	case OFFER:
 		ask_lane(doctor, "offer");
 		break;
-	case WRITE:
-		ask_write(doctor);
+	case HOSTS:
+		ask_hosts(doctor);
+		break;
+	case COUNT:
+		ask_count(doctor);
 		break;
 	case WAIT:
 		uv_timer_start(&doctor->timer, on_rested, PL_DOCTOR_WAIT_MS, 0);

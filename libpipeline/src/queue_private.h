@@ -58,6 +58,7 @@ void args_begin(struct args *args, size_t room); /* room: arguments behind the t
 void args_text(struct args *args, const char *text);
 void args_bytes(struct args *args, const char *bytes, size_t len);
 void args_number(struct args *args, uint64_t number);
+void args_signed(struct args *args, int64_t number); /* a count that went wrong may be below 0 */
 void args_letter(struct args *args, char letter);
 /* Runs the script and frees the arguments. */
 void args_eval(

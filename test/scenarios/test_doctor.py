@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from peers import patience, stage
+from peers.keys import Keys, keyed
 from peers.pipeline import ROOT, SANITIZERS, program
 from peers.redis import Redis
 from peers.web import Answer
@@ -27,7 +28,7 @@ def diagnosis(pipeline, *words):
     code, out, err = doctor(pipeline.redis.url, "--json", *words)
     assert err == "", err
     said = json.loads(out)
-    ill = bool(said["lost"] or said["lanes"] or said["counts"])
+    ill = bool(said["lost"] or said["lanes"] or said["hosts"] or said["counts"])
     assert code == (FAILED if ill else OK), (code, said)
     return said
 
@@ -56,8 +57,8 @@ def resume(pipeline):
 
 def test_what_was_taken_from_its_lane_is_found_and_put_back(held_back, provider, receiver):
     ids = [held_back.post(provider.url(), receiver.url()) for _ in range(3)]
-    assert diagnosis(held_back) == {"records": 3, "live": 3, "lost": [], "lanes": [], "counts": [],
-                                    "countsCompared": True, "repaired": False}  # fmt: skip
+    assert diagnosis(held_back) == {"records": 3, "live": 3, "lost": [], "lanes": [], "hosts": [], "counts": [],
+                                    "countsCompared": True, "hostsCompared": True, "repaired": False}  # fmt: skip
     assert held_back.redis.call("LREM", lane_of(held_back), 0, ids[1]) == 1
     code, out, err = doctor(held_back.redis.url)
     assert (code, err) == (FAILED, "") and f"{ids[1]}  queued, and in no queue\n" in out
@@ -87,7 +88,7 @@ def test_what_stands_anywhere_is_left_alone(launch, provider, receiver):
     waits = [pipeline.record(one).get("waiting", {}).get("reason") for one in others]
     assert waits == ["host_concurrency", "scheduled", "paused", "scheduled", "joined", "joined", "scheduled", None, "joined"]
     said = diagnosis(pipeline)
-    assert (said["lost"], said["lanes"], said["records"], said["live"]) == ([], [], 11, 10)
+    assert (said["lost"], said["lanes"], said["hosts"], said["records"], said["live"]) == ([], [], [], 11, 10)
     gate.open()
     pipeline.wait_all(held)
 
@@ -177,7 +178,7 @@ def test_a_lane_that_nobody_serves_is_offered(held_back, provider, receiver):
     assert diagnosis(held_back)["lanes"] == []
 
 
-@pytest.mark.parametrize("name", ["live", "f", "d", "bytes", "dead"])
+@pytest.mark.parametrize("name", ["live", "f", "d", "bytes", "dead", "kept"])
 def test_a_count_that_is_wrong_is_told_and_put_right(held_back, provider, receiver, name):
     held_back.post(provider.url(), receiver.url())
     right = int(held_back.redis.call("HGET", f"{TAG}c", name) or 0)
@@ -188,6 +189,118 @@ def test_a_count_that_is_wrong_is_told_and_put_right(held_back, provider, receiv
         assert diagnosis(held_back, "--repair")["counts"] == told
         assert diagnosis(held_back)["counts"] == []
         assert int(held_back.redis.call("HGET", f"{TAG}c", name)) == right
+
+
+@pytest.fixture
+def owned(launch, tmp_path, provider, receiver):
+    """Of alice three requests, of bob one, in a lane."""
+    keys = Keys(tmp_path).write(("alice", "wonder"), ("bob", "build"), ("op", "operator", "admin"))
+    pipeline = keyed(launch(TIME_SCALE=1, API_KEYS=keys.path), "operator")
+    pipeline.call("POST", "/queues/requests/pause", "{}")
+    for key in ("wonder", "wonder", "build", "wonder"):
+        keyed(pipeline, key).post(provider.url(), receiver.url())
+    return pipeline
+
+
+def test_a_count_of_one_owner_is_told_and_put_right(owned):
+    assert diagnosis(owned)["counts"] == []
+    owned.redis.call("HSET", f"{TAG}c", "live:alice", 7, "live:gone", -4, b"live:\xff", 1)
+    owned.redis.call("HDEL", f"{TAG}c", "live:bob")
+    told = [("live:alice", 7, 3), ("live:bob", 0, 1), ("live:gone", -4, 0)]
+    of = lambda said: sorted(tuple(one.values()) for one in said["counts"])
+    assert of(diagnosis(owned)) == told
+    assert of(diagnosis(owned, "--repair")) == told
+    assert diagnosis(owned)["counts"] == []
+    assert owned.redis.call("HMGET", f"{TAG}c", "live:alice", "live:bob", "live:gone") == [b"3", b"1", b"0"]
+
+
+def test_owners_of_any_number_are_put_right_a_part_at_a_time(held_back):
+    wrong = [word for i in range(600) for word in (f"live:owner{i}", 1)]
+    held_back.redis.call("HSET", f"{TAG}c", *wrong)
+    assert [len(diagnosis(held_back, "--repair")["counts"]) for _ in range(4)] == [250, 250, 100, 0]
+
+
+def in_flight(pipeline, queue="f"):
+    [key] = pipeline.redis.call("KEYS", f"{TAG}{queue}:h:*")
+    return key.decode(), int(pipeline.redis.call("HGET", key, "n") or 0)
+
+
+def test_a_host_that_counts_too_many_is_served_again(held_back, provider, receiver):
+    """Nothing of it is in flight, so no settle would ever offer it."""
+    request = held_back.post(provider.url(), receiver.url())
+    host = provider.url().split("/")[2]
+    held_back.redis.call("HSET", f"{TAG}f:h:{host}", "n", 50)
+    resume(held_back)
+    patience.until(lambda: held_back.redis.call("HGET", f"{TAG}f:h:{host}", "w") == b"1", "its lane to be left aside")
+    assert held_back.record(request)["waiting"]["reason"] == "host_concurrency"
+    wrong = [{"host": host, "stage": "fetch", "counted": 50, "found": 0}]
+    assert diagnosis(held_back)["hosts"] == wrong
+    code, out, err = doctor(held_back.redis.url, "--repair")
+    assert (code, err) == (FAILED, "")
+    assert f"the host {host} counts 50 in flight to fetch, there are 0: put right\n" in out
+    held_back.wait(request, "delivered")
+    assert diagnosis(held_back)["hosts"] == []
+
+
+@pytest.mark.parametrize("queue", ["f", "d"])
+@pytest.mark.parametrize("wrong", [7, 1, 0, -3, None])
+def test_what_a_host_counts_is_put_right_while_requests_are_held(launch, provider, receiver, queue, wrong):
+    """None: nothing at all is known of a host of which two are in flight."""
+    pipeline, gate = launch(TIME_SCALE=1), stage.Gate()
+    side = provider if queue == "f" else receiver
+    side.answers(Answer(hold=gate))
+    waiting = 2 if wrong == 7 else 0  # a host that counts too few lets others through
+    ids = [pipeline.post(provider.url(), receiver.url()) for _ in range(2 + waiting)]
+    side.holds(2)
+    key, now = in_flight(pipeline, queue)
+    assert now == 2 and diagnosis(pipeline)["hosts"] == []
+    if wrong is None:
+        pipeline.redis.call("DEL", key)
+    else:
+        pipeline.redis.call("HSET", key, "n", wrong)
+    told = [{"host": side.url().split("/")[2], "stage": "fetch" if queue == "f" else "deliver",
+             "counted": wrong or 0, "found": 2}]  # fmt: skip
+    assert diagnosis(pipeline)["hosts"] == told
+    assert diagnosis(pipeline, "--repair")["hosts"] == told
+    assert diagnosis(pipeline)["hosts"] == [] and in_flight(pipeline, queue) == (key, 2)
+    gate.open()
+    pipeline.wait_all(ids)
+    assert in_flight(pipeline, queue) == (key, 0)
+
+
+def test_more_held_than_one_call_looks_through_is_told(held_back):
+    held_back.redis.call("ZADD", f"{TAG}f:workers", 10**15, "w")
+    ids = [word for i in range(20_001) for word in (f"{i}", "-dhost:80")]
+    held_back.redis.call("HSET", f"{TAG}held:w", *ids)
+    said = diagnosis(held_back)
+    assert (said["hosts"], said["hostsCompared"]) == ([], False)
+    assert "too many requests" in doctor(held_back.redis.url)[1]
+    held_back.redis.call("HDEL", f"{TAG}held:w", "0")
+    said = diagnosis(held_back)
+    assert (said["hosts"], said["hostsCompared"]) == (
+        [{"host": "host:80", "stage": "fetch", "counted": 0, "found": 20_000}], True)  # fmt: skip
+
+
+def test_the_sums_are_right_after_data_was_taken_away(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=1, RETENTION_DATA="1s", LEASE="1s")
+    provider.answers(Answer(body=b"x" * 300_000), Answer(body=b"y" * 1000))
+    ids = [pipeline.post(provider.url(), receiver.url()) for _ in range(2)]
+    pipeline.wait_all(ids)
+    stripped = lambda: len(pipeline.redis.call("LRANGE", f"{TAG}bare", 0, -1)) == 2
+    patience.until(stripped, "their data to be taken away")
+    said = diagnosis(pipeline)
+    assert (said["counts"], said["countsCompared"]) == ([], True)
+
+
+def test_a_record_with_a_block_that_is_none_stops_nobody(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=1, RETENTION_DATA="1s", RETENTION_RECORD="2s", LEASE="1s")
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait(request, "delivered")
+    key = f"{TAG}r:{request}"
+    *lines, last = pipeline.redis.call("GET", key).splitlines(keepends=True)
+    pipeline.redis.call("SET", key, b"".join([lines[0], b"=none\n", last]))
+    assert [one["name"] for one in diagnosis(pipeline)["counts"]] in ([], ["kept"])
+    patience.until(lambda: not pipeline.redis.call("EXISTS", key), "retention to take it away")
 
 
 def test_the_counts_are_right_after_a_life_of_everything(launch, provider, receiver):
@@ -209,7 +322,7 @@ def test_the_counts_are_right_after_a_life_of_everything(launch, provider, recei
         assert pipeline.call(method, path).status in (200, 202, 204, 404, 409)
     gate.open()
     said = patience.until(lambda: (said := diagnosis(pipeline))["countsCompared"] and said, "the pipeline to come to rest", 60)
-    assert (said["lost"], said["lanes"], said["counts"]) == ([], [], [])
+    assert (said["lost"], said["lanes"], said["hosts"], said["counts"]) == ([], [], [], [])
 
 
 def test_nothing_is_found_while_requests_fly(launch, provider, receiver):
@@ -221,7 +334,7 @@ def test_nothing_is_found_while_requests_fly(launch, provider, receiver):
     looks = 0
     while flies.is_alive() or looks < 3:
         said = diagnosis(pipeline, *["--repair"][: looks % 2])
-        assert (said["lost"], said["lanes"], said["counts"]) == ([], [], [])
+        assert (said["lost"], said["lanes"], said["hosts"], said["counts"]) == ([], [], [], [])
         looks += 1
     flies.join()
     patience.until(lambda: pipeline.get("/queues").json["live"] == 0, "all to be delivered", 60)
