@@ -90,7 +90,11 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	end
 	if chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
 	if verdict ~= 'X' and text ~= '' then append(id, text) end
-	if verdict == 'F' and text == '' then text = tell_unreadable(id) end
+	local known = mark == '-' -- the record is still as its worker has read it
+	if verdict == 'F' and text == '' then
+		known, owner = false, (head_line(id) or {})[6] or ''
+		text = tell_unreadable(id)
+	end
 
 	if verdict == 'D' and q == 'f' then
 		bytes = bytes + size
@@ -101,7 +105,8 @@ local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_
 	elseif verdict == 'B' then
 		if not paused then group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
-		ended[#ended + 1] = { id, owner, string.match(text, '^%d+') or '0', kept + RECORD_OVERHEAD }
+		local uses = known and kept + RECORD_OVERHEAD or size_of(id, data_of(call('GET', record_key(id)) or ''))
+		ended[#ended + 1] = { id, owner, string.match(text, '^%d+') or '0', uses }
 		if verdict == 'F' then
 			dead[#dead + 1] = id
 			if q == 'f' then lead_on(id, text) end

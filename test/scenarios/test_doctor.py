@@ -281,6 +281,33 @@ def test_more_held_than_one_call_looks_through_is_told(held_back):
         [{"host": "host:80", "stage": "fetch", "counted": 0, "found": 20_000}], True)  # fmt: skip
 
 
+def test_the_sums_are_right_when_a_record_has_grown_while_it_was_held(launch, provider, receiver):
+    pipeline, gate = launch(TIME_SCALE=1), stage.Gate()
+    receiver.answers(Answer(hold=gate))
+    request = pipeline.post(provider.url(), receiver.url())
+    receiver.holds(1)
+    for verb in ("pause", "resume"):
+        assert pipeline.call("POST", f"/requests/{request}/{verb}").status == 200
+    gate.open()
+    pipeline.wait(request, "delivered")
+    said = diagnosis(pipeline)
+    assert (said["counts"], said["countsCompared"]) == ([], True)
+
+
+def test_the_sums_are_right_when_a_record_can_not_be_read(owned):
+    """Its head is of another version; it fails, and is its owner's no more."""
+    [key, *_] = owned.redis.call("KEYS", f"{TAG}r:*")
+    request = key.decode()[-36:]
+    owned.redis.call("SETRANGE", key, 0, "9")
+    resume(owned)
+    letter = lambda: owned.redis.call("GET", key).splitlines()[-1].split(b"\t")[2]
+    patience.until(lambda: letter() == b"x", "it to fail")
+    patience.until(lambda: owned.get("/queues").json["live"] == 0, "all to end")
+    said = diagnosis(owned)
+    assert (lost(said), said["counts"], said["countsCompared"]) == (set(), [], True), request
+    owned.forget()
+
+
 def test_the_sums_are_right_after_data_was_taken_away(launch, provider, receiver):
     pipeline = launch(TIME_SCALE=1, RETENTION_DATA="1s", LEASE="1s")
     provider.answers(Answer(body=b"x" * 300_000), Answer(body=b"y" * 1000))
