@@ -111,6 +111,11 @@ void *pl_http_call_arg(const struct pl_http_call *call)
 	return call->worker->server->options.arg;
 }
 
+bool pl_http_call_stopping(const struct pl_http_call *call)
+{
+	return atomic_load(&call->worker->server->draining);
+}
+
 void *pl_http_call_own(const struct pl_http_call *call)
 {
 	return call->own;

@@ -234,11 +234,6 @@ void pl_http_server_drain(struct pl_http_server *server)
 	atomic_store(&server->draining, true);
 }
 
-bool pl_http_server_stopping(const struct pl_http_server *server)
-{
-	return atomic_load(&server->draining);
-}
-
 static bool wait_for_handlers(struct pl_http_server *server, uint64_t until_ms)
 {
 	(void)pthread_mutex_lock(&server->lock);

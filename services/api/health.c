@@ -32,7 +32,7 @@ void health_ready(struct api *api, struct pl_http_call *call, const char *id)
 	(void)id;
 	char why[STORE_WHY_SIZE] = "";
 	bool is_ready = store_is_ready(api->store, why, sizeof(why));
-	if (is_ready && !pl_http_server_stopping(api->http))
+	if (is_ready && !pl_http_call_stopping(call))
 		answer_status(call, "ready", why);
 	else
 		problem_answer(

@@ -208,7 +208,7 @@ static void refresh(struct api *api)
 void metrics_tell(struct api *api, struct pl_http_call *call, const char *id)
 {
 	(void)id;
-	bool is_ready = store_is_ready(api->store, NULL, 0) && !pl_http_server_stopping(api->http);
+	bool is_ready = store_is_ready(api->store, NULL, 0) && !pl_http_call_stopping(call);
 	refresh(api);
 	pl_metrics_set(api->metrics.counts, API_READY, 0, is_ready);
 	struct pl_buf *text = pl_http_call_scratch(call);

@@ -109,7 +109,7 @@ static bool wait_for_news(struct tail *tail)
 	bool is_news =
 		silent_ms < TAILS_HEARTBEAT_MS &&
 		store_tail_wait(tail->api->store, &tail->follows, TAILS_HEARTBEAT_MS - silent_ms);
-	if (pl_http_server_stopping(tail->api->http))
+	if (pl_http_call_stopping(tail->call))
 		return false; /* without an end: the reader comes back */
 	return is_news || tell(tail, EVENT_STREAM_BEAT, sizeof(EVENT_STREAM_BEAT) - 1);
 }

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <civetweb.h>
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -283,10 +285,32 @@ enum pl_err store_queues(struct store *store, struct pl_queues *out)
 
 static struct api api;
 static uv_loop_t loop;
+static unsigned port; /* of the server that is asked */
 
 static void on_logged(uv_async_t *async)
 {
 	(void)async;
+}
+
+/* A server that calls the api; the caller stops it. */
+static struct pl_http_server *serve(void)
+{
+	const struct pl_http_server_options options = {
+		.bind = "127.0.0.1",
+		.threads = 4,
+		.body_max = PL_REQUEST_BODY_MAX,
+		.body_ms = 20000,
+		.idle_ms = 20000,
+		.admit = routes_admit,
+		.handler = routes_handle,
+		.body_limit = routes_body_limit,
+		.arg = &api,
+	};
+	const char *why = "";
+	struct pl_http_server *server;
+	if (pl_http_server_start(&options, &server, &why) != PL_OK)
+		fail_msg("%s", why);
+	return server;
 }
 
 static int setup(void **state)
@@ -301,19 +325,8 @@ static int setup(void **state)
 	assert_int_equal(
 		pl_netpolicy_new(&(struct pl_netpolicy_options) { 0 }, &policy, &why), PL_OK);
 	api.policy = policy;
-	const struct pl_http_server_options options = {
-		.bind = "127.0.0.1",
-		.threads = 4,
-		.body_max = PL_REQUEST_BODY_MAX,
-		.body_ms = 20000,
-		.idle_ms = 20000,
-		.admit = routes_admit,
-		.handler = routes_handle,
-		.body_limit = routes_body_limit,
-		.arg = &api,
-	};
-	if (pl_http_server_start(&options, &api.http, &why) != PL_OK)
-		fail_msg("%s", why);
+	api.http = serve();
+	port = pl_http_server_port(api.http);
 	pl_log_init("api", PL_LOG_ERROR, true, STDERR_FILENO);
 	return 0;
 }
@@ -359,7 +372,7 @@ static void exchange(const char *request, size_t len)
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_addr = { htonl(INADDR_LOOPBACK) },
-		.sin_port = htons((uint16_t)pl_http_server_port(api.http)),
+		.sin_port = htons((uint16_t)port),
 	};
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	take_turn();
@@ -968,6 +981,48 @@ static void test_metrics(void **state)
 	assert_non_null(strstr(answer.body, "\nfetchback_live_requests_max 1000\n"));
 }
 
+/* ---- while the server starts ---- */
+
+/* civetweb serves already when it is asked for its ports, and the start waits for what it says. */
+static void (*on_ports)(unsigned port);
+
+int mg_get_server_ports(const struct mg_context *context, int size, struct mg_server_port *ports)
+{
+	int (*real)(const struct mg_context *, int, struct mg_server_port *);
+	*(void **)&real = dlsym(RTLD_NEXT, "mg_get_server_ports");
+	int count = real(context, size, ports);
+	if (on_ports != NULL && count > 0)
+		on_ports((unsigned)ports[0].port);
+	return count;
+}
+
+static void call_early(unsigned early_port)
+{
+	unsigned usual_port = port;
+	port = early_port;
+	assert_int_equal(get("/healthz"), 200);
+	assert_int_equal(get("/readyz"), 200);
+	assert_int_equal(get("/metrics"), 200);
+	world.looks_until_end = 2;
+	world.has_news = true;
+	assert_int_equal(get("/requests/" ID "/logs?follow=1"), 200);
+	assert_non_null(strstr(answer.body, "event: end"));
+	port = usual_port;
+}
+
+static void test_calls_before_the_start_has_returned(void **state)
+{
+	(void)state;
+	struct pl_http_server *usual = api.http;
+	api.http = NULL;
+	on_ports = call_early;
+	struct pl_http_server *server = serve();
+	on_ports = NULL;
+	assert_true(pl_http_server_stop(server, STOP_MS));
+	assert_int_equal(world.looks, 2); /* it was called */
+	api.http = usual;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1001,6 +1056,7 @@ int main(void)
 		cmocka_unit_test_setup(test_signed_data, begin),
 		cmocka_unit_test_setup(test_health, begin),
 		cmocka_unit_test_setup(test_metrics, begin),
+		cmocka_unit_test_setup(test_calls_before_the_start_has_returned, begin),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -59,7 +59,6 @@ void pl_http_server_drain(struct pl_http_server *server);
  * deadline_ms, since mg_stop can hang. False when a handler still runs: then the server is left as
  * it is, and what its handlers use must not be freed either. */
 bool pl_http_server_stop(struct pl_http_server *server, uint64_t deadline_ms);
-bool pl_http_server_stopping(const struct pl_http_server *server);
 
 const char *pl_http_call_method(const struct pl_http_call *call);
 const char *pl_http_call_path(const struct pl_http_call *call);  /* without query, not decoded */
@@ -71,6 +70,9 @@ bool pl_http_call_header_at(
 const char *pl_http_call_body(const struct pl_http_call *call, size_t *len);
 const char *pl_http_call_peer(const struct pl_http_call *call); /* address text */
 void *pl_http_call_arg(const struct pl_http_call *call);
+/* Whether the server it came to is being drained. A call may come before pl_http_server_start has
+ * returned: its handler can't know the server by *out. */
+bool pl_http_call_stopping(const struct pl_http_call *call);
 /* So many bytes of your own beside the call, zero before admit. */
 #define PL_HTTP_CALL_OWN 256
 void *pl_http_call_own(const struct pl_http_call *call);
