@@ -10,10 +10,13 @@
 
 static void listen_help(FILE *out)
 {
-	fputs("usage: fetchback listen [--port N] [--status N | --script N,N,...] [--delay TIME]\n"
-	      "                        [--secret S] [--tolerance T] [--json]\n\n"
+	fputs("usage: fetchback listen [--bind ADDRESS] [--port N] [--status N | --script "
+	      "N,N,...]\n"
+	      "                        [--delay TIME] [--secret S] [--tolerance T] [--json]\n\n"
 	      "Receives callbacks and prints each: its webhook-* and fetchback-* headers, whether "
-	      "it\nis signed with our secret, its body. Ctrl-C ends it.\n\n" RECEIVER_HELP
+	      "it\nis signed with our secret, its body. Ctrl-C ends it.\n\n"
+	      "  --bind ADDRESS   the IPv4 address to listen on, 0.0.0.0 for all of this machine\n"
+	      "                   (127.0.0.1)\n" RECEIVER_HELP
 	      "  --json           an object a line: first {\"listening\": URL}, then an arrival "
 	      "each\n\n"
 	      "Exit code: 0 ended by Ctrl-C or SIGTERM, 1 nobody can listen there, 2 this command\n"
@@ -31,7 +34,11 @@ static void url_print(const struct receiver *receiver, bool json)
 static int listen_run(int argc, char **argv)
 {
 	struct receiver_words words = { .port = NULL };
-	const struct argument_flag flags[] = { RECEIVER_FLAGS(words), { .name = NULL } };
+	const struct argument_flag flags[] = {
+		{ .name = "--bind", .value = &words.bind },
+		RECEIVER_FLAGS(words),
+		{ .name = NULL },
+	};
 	struct arguments arguments;
 	struct receiver *receiver;
 	sigset_t ends;

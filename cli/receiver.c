@@ -1,5 +1,6 @@
 #include "receiver.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -275,6 +276,11 @@ static bool read_script(struct receiver *receiver, const char *text)
 	}
 }
 
+static const char *bind_of(const struct receiver_words *words)
+{
+	return words->bind != NULL ? words->bind : "127.0.0.1";
+}
+
 /* NULL, or what is wrong. */
 static const char *read_words(
 	struct receiver *receiver, const struct receiver_words *words, uint64_t *port)
@@ -290,6 +296,9 @@ static const char *read_words(
 					     &receiver->delay_ms) != PL_OK ||
 					    receiver->delay_ms > DELAY_MAX_MS))
 		return "--delay is a time such as 500ms or 2s, at most 1h";
+	struct in_addr address;
+	if (inet_pton(AF_INET, bind_of(words), &address) != 1)
+		return "--bind is an IPv4 address of this machine, 0.0.0.0 for all it has";
 	*port = 0;
 	if (words->port != NULL &&
 		pl_number_parse(words->port, strlen(words->port), PORT_MAX, port) != PL_OK)
@@ -318,10 +327,11 @@ static void receiver_free(struct receiver *receiver)
 	free(receiver);
 }
 
-static int start_server(struct receiver *receiver, unsigned port, const char **why)
+static int start_server(
+	struct receiver *receiver, const char *bind, unsigned port, const char **why)
 {
 	const struct pl_http_server_options options = {
-		.bind = "127.0.0.1",
+		.bind = bind,
 		.port = port,
 		.threads = THREADS,
 		.body_max = RECEIVER_BODY_MAX,
@@ -333,7 +343,7 @@ static int start_server(struct receiver *receiver, unsigned port, const char **w
 
 	if (pl_http_server_start(&options, &receiver->server, why) != PL_OK)
 		return COMMAND_FAILED;
-	snprintf(receiver->url, sizeof(receiver->url), "http://127.0.0.1:%u/",
+	snprintf(receiver->url, sizeof(receiver->url), "http://%s:%u/", bind,
 		pl_http_server_port(receiver->server));
 	return COMMAND_OK;
 }
@@ -351,7 +361,7 @@ int receiver_start(
 		return COMMAND_USAGE;
 	}
 	if (why == NULL)
-		code = start_server(receiver, (unsigned)port, &why);
+		code = start_server(receiver, bind_of(words), (unsigned)port, &why);
 	if (code != COMMAND_OK) {
 		fprintf(stderr, "fetchback %s: %s; see fetchback %s --help\n", command, why,
 			command);

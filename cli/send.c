@@ -16,12 +16,13 @@ static void send_help(FILE *out)
 	      "                      [--delay TIME] [--api URL] [--json]\n\n"
 	      "Has PROVIDER (a URL) fetched and delivered to CALLBACK (a URL); prints the "
 	      "request's id.\n\n"
-	      "  --listen         receives the callback itself, shows the log and what arrives "
-	      "until\n"
-	      "                   the end; exit code 0 then says delivered, 3 failed or cancelled. "
-	      "The\n"
-	      "                   pipeline must be allowed to reach 127.0.0.1, as under fetchback "
-	      "up\n" RECEIVER_HELP ARGUMENTS_HELP,
+	      "  --listen         receives the callback itself, on 127.0.0.1; shows the log and "
+	      "what\n"
+	      "                   arrives until the end; exit code 0 then says delivered, 3 failed "
+	      "or\n"
+	      "                   cancelled. The pipeline must be allowed to reach 127.0.0.1, as "
+	      "under\n"
+	      "                   fetchback up\n" RECEIVER_HELP ARGUMENTS_HELP,
 		out);
 }
 

@@ -22,10 +22,10 @@ class Listener(Process):
         super().__init__("listen", [program("fetchback"), "listen", *words], folder, {**SANITIZERS})
         self.launch()
         self.wait_said("\n")
-        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", self.log()).group(1))
+        self.port = int(re.search(r"http://[\d.]+:(\d+)/", self.log()).group(1))
 
-    def post(self, body=b"", path="/", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.bound(None))
+    def post(self, body=b"", path="/", to="127.0.0.1", **headers):
+        connection = http.client.HTTPConnection(to, self.port, timeout=patience.bound(None))
         connection.request("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         status = connection.getresponse().status
         connection.close()
@@ -111,9 +111,29 @@ def test_a_port_of_its_own(listen, tmp_path):
     assert taken.wait() == FAILED and "taken by another program" in taken.log()
 
 
+@pytest.mark.parametrize("words, bound, reached, refused", [
+    ([], "127.0.0.1", ["127.0.0.1"], ["127.0.0.2"]),
+    (["--bind", "127.0.0.2"], "127.0.0.2", ["127.0.0.2"], ["127.0.0.1"]),
+    (["--bind", "0.0.0.0"], "0.0.0.0", ["127.0.0.1", "127.0.0.2"], []),
+])
+def test_an_address_of_its_own(listen, words, bound, reached, refused):
+    listener = listen("--json", *words)
+    assert listener.events() == [{"listening": f"http://{bound}:{listener.port}/"}]
+    assert [listener.post(to=address) for address in reached] == [200] * len(reached)
+    for address in refused:
+        with pytest.raises(ConnectionRefusedError):
+            listener.post(to=address)
+
+
+def test_an_address_of_somebody_else(programs, tmp_path):
+    wrong = Process("wrong", [program("fetchback"), "listen", "--bind", "192.0.2.1"], str(tmp_path), {**SANITIZERS}).launch()
+    assert wrong.wait() == FAILED and "192.0.2.1 is no address of this machine" in wrong.log()
+
+
 @pytest.mark.parametrize("words", [["x"], ["--status", "199"], ["--status", "600"], ["--status", "200,500"], ["--script", ""],
                                    ["--script", "200,"], ["--script", "200,x"], ["--status", "200", "--script", "200"],
-                                   ["--delay", "soon"], ["--delay", "2h"], ["--port", "65536"], ["--port", "-1"], ["--port"]])
+                                   ["--delay", "soon"], ["--delay", "2h"], ["--port", "65536"], ["--port", "-1"], ["--port"],
+                                   ["--bind", "localhost"], ["--bind", "::1"], ["--bind", ""]])
 def test_a_command_line_that_makes_no_sense(programs, tmp_path, words):
     wrong = Process("wrong", [program("fetchback"), "listen", *words], str(tmp_path), {**SANITIZERS}).launch()
     assert wrong.wait() == USAGE and "fetchback listen: " in wrong.log()
