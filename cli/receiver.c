@@ -146,6 +146,29 @@ static bool is_telling(const char *name)
 	       strcasecmp(name, "content-type") == 0;
 }
 
+/* A tab and the CR before an LF are harmless; returns how many bytes were shown. */
+static size_t print_one(const char *text)
+{
+	if (text[0] == '\r' && text[1] == '\n')
+		return 1;
+	if (*text != '\t')
+		return ask_print_one(stdout, text);
+	putchar('\t');
+	return 1;
+}
+
+/* Behind a margin that no other line has: whatever a body says, it can't pass for ours. */
+static void lines_print(const char *text)
+{
+	do {
+		fputs("  | ", stdout);
+		while (*text != '\0' && *text != '\n')
+			text += print_one(text);
+		putchar('\n');
+		text += *text == '\n';
+	} while (*text != '\0');
+}
+
 static void body_print(const char *body, size_t len)
 {
 	char *shown = shown_new(body, len);
@@ -156,11 +179,9 @@ static void body_print(const char *body, size_t len)
 			end--; /* no character in halves */
 		shown[end] = '\0';
 	}
-	fputs("  ", stdout);
-	ask_print(stdout, shown);
+	lines_print(shown);
 	if (len > SHOWN_MAX)
-		printf(" ... (%zu bytes; --json shows them all)", len);
-	putchar('\n');
+		printf("  ... %zu bytes; --json shows them all\n", len);
 	free(shown);
 }
 

@@ -96,6 +96,16 @@ def test_control_characters_do_not_reach_the_terminal(listen):
     assert "\x1b" not in listener.log() and "\x9b" not in listener.log()
 
 
+def test_a_body_has_its_lines_and_none_of_ours(listen):
+    listener = listen()
+    listener.post(b'{\n\t"a": 1\r\n}\n  verified\rx\n\n2026-11-22T02:23:31.474Z POST /hook, answer 200\nend\n')
+    listener.wait_said("end\n")
+    assert listener.log().split(", answer 200\n", 1)[1].split("\n")[:-1] == [
+        "  | {", '  | \t"a": 1', "  | }", "  |   verified?x", "  | ",
+        "  | 2026-11-22T02:23:31.474Z POST /hook, answer 200", "  | end",
+    ]
+
+
 def test_a_large_body_is_shown_in_part(listen):
     listener = listen()
     body = "ü" * 10000
