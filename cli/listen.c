@@ -12,7 +12,8 @@ static void listen_help(FILE *out)
 {
 	fputs("usage: fetchback listen [--bind ADDRESS] [--port N] [--status N | --script "
 	      "N,N,...]\n"
-	      "                        [--delay TIME] [--secret S] [--tolerance T] [--json]\n\n"
+	      "                        [--body TEXT] [--delay TIME] [--secret S] [--tolerance T]\n"
+	      "                        [--json]\n\n"
 	      "Receives callbacks and prints each: its webhook-* and fetchback-* headers, whether "
 	      "it\nis signed with our secret, its body. Ctrl-C ends it.\n\n"
 	      "  --bind ADDRESS   the IPv4 address to listen on, 0.0.0.0 for all of this machine\n"

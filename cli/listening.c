@@ -68,3 +68,19 @@ void listening_url(const char *bind, const char *port, char *out, size_t size)
 	snprintf(out, size, strchr(bind, ':') == NULL ? "http://%s:%s" : "http://[%s]:%s", bind,
 		port);
 }
+
+bool listening_is_free(unsigned port)
+{
+	struct sockaddr_in here = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	const struct addrinfo address = {
+		.ai_family = AF_INET,
+		.ai_addr = (struct sockaddr *)&here,
+		.ai_addrlen = sizeof(here),
+	};
+
+	return bind_try(&address) == 0;
+}

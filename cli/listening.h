@@ -13,4 +13,7 @@ int listening_check(const char *bind, const char *port);
 /* Where a person on this machine finds it. */
 void listening_url(const char *bind, const char *port, char *out, size_t size);
 
+/* Whether a port of 127.0.0.1 can be listened on now. */
+bool listening_is_free(unsigned port);
+
 #endif

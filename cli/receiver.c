@@ -37,6 +37,7 @@ struct receiver {
 	uint64_t delay_ms;
 	int script[RECEIVER_SCRIPT_MAX];
 	size_t script_len;
+	const char *body; /* of each answer; borrowed */
 	atomic_size_t arrived;
 	pthread_mutex_t lock;
 	pthread_cond_t ending;
@@ -267,6 +268,11 @@ static void wait_before_answer(struct receiver *receiver)
 	pthread_mutex_unlock(&receiver->lock);
 }
 
+static bool may_have_body(int status)
+{
+	return status != 204 && status != 304;
+}
+
 static void on_call(void *arg, struct pl_http_call *call)
 {
 	struct receiver *receiver = arg;
@@ -275,7 +281,8 @@ static void on_call(void *arg, struct pl_http_call *call)
 	tell(receiver, call, status);
 	if (receiver->delay_ms > 0)
 		wait_before_answer(receiver);
-	pl_http_call_answer(call, status, NULL, NULL, NULL, 0);
+	size_t len = may_have_body(status) ? strlen(receiver->body) : 0;
+	pl_http_call_answer(call, status, NULL, NULL, receiver->body, len);
 }
 
 /* ---- start and end ---- */
@@ -317,6 +324,7 @@ static const char *read_words(
 					     &receiver->delay_ms) != PL_OK ||
 					    receiver->delay_ms > DELAY_MAX_MS))
 		return "--delay is a time such as 500ms or 2s, at most 1h";
+	receiver->body = words->body != NULL ? words->body : "";
 	struct in_addr address;
 	if (inet_pton(AF_INET, bind_of(words), &address) != 1)
 		return "--bind is an IPv4 address of this machine, 0.0.0.0 for all it has";

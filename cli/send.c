@@ -13,7 +13,7 @@ static void send_help(FILE *out)
 {
 	fputs("usage: fetchback send PROVIDER CALLBACK [--api URL] [--json]\n"
 	      "       fetchback send PROVIDER --listen [--port N] [--status N | --script N,N,...]\n"
-	      "                      [--delay TIME] [--api URL] [--json]\n\n"
+	      "                      [--body TEXT] [--delay TIME] [--api URL] [--json]\n\n"
 	      "Has PROVIDER (a URL) fetched and delivered to CALLBACK (a URL); prints the "
 	      "request's id.\n\n"
 	      "  --listen         receives the callback itself, on 127.0.0.1; shows the log and "

@@ -12,12 +12,14 @@
 
 #include "command.h"
 #include "flags.h"
+#include "greeting.h"
 #include "knowledge.h"
 #include "listening.h"
 #include "pipeline/clock.h"
 #include "pipeline/err.h"
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
+#include "pipeline/netpolicy.h"
 #include "pipeline/service.h"
 #include "pipeline/text.h"
 #include "private_redis.h"
@@ -310,22 +312,52 @@ static void greet(struct output *output, void *arg)
 			", so that you can try things out on this machine");
 }
 
+/* What the flags said is in the environment by now. */
+static bool reaches_loopback(void)
+{
+	const struct pl_netpolicy_options options = {
+		.allow_networks = getenv("ALLOW_NETWORKS"),
+		.deny_networks = getenv("DENY_NETWORKS"),
+	};
+	const struct sockaddr_in here = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	struct pl_netpolicy *policy;
+	const char *why;
+	bool reaches;
+
+	if (pl_netpolicy_new(&options, &policy, &why) != PL_OK)
+		return false;
+	reaches = pl_netpolicy_judge(policy, (const struct sockaddr *)&here, NULL, NULL) == PL_OK;
+	pl_netpolicy_free(policy);
+	return reaches;
+}
+
 static void announce(struct output *output, void *arg)
 {
 	const struct up *up = arg;
-	char example[3 * ADDRESS_MAX];
+	char here[ADDRESS_MAX];
+	char *text = NULL;
+	size_t len;
+	FILE *out;
 
-	snprintf(example, sizeof(example),
-		"\nReady: POST to %s, for example\n\n"
-		"  curl %s -H 'Content-Type: application/json' \\\n"
-		"    -d '{\"provider\": \"https://example.com/\", "
-		"\"callbackUrl\": \"http://127.0.0.1:8000/\"}'\n\n"
-		"Ctrl-C finishes what runs and stops.\n",
-		up->address, up->address);
-	if (output->json)
+	if (output->json) {
 		pl_log(PL_LOG_INFO, NULL, "ready", "POST to %s", up->address);
-	else
-		output_say(output, example);
+		return;
+	}
+	listening_url(up->bind, up->port, here, sizeof(here));
+	out = open_memstream(&text, &len);
+	PL_ASSERT(out != NULL);
+	greeting_print(out, &(struct greeting) {
+				    .address = up->address,
+				    .here = here,
+				    .reaches_loopback = reaches_loopback(),
+				    .wants_key = is_set("API_KEYS"),
+			    });
+	fclose(out);
+	output_say(output, text);
+	free(text);
 }
 
 static int supervise(struct up *up)

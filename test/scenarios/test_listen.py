@@ -72,6 +72,14 @@ def test_it_answers_as_told(listen, words, answers):
     assert [listener.post() for _ in answers] == answers
 
 
+def test_it_can_be_the_provider_too(pipeline, listen):
+    listener = listen("--script", "503,200,204", "--body", '{"n":1}', "--json")
+    request = pipeline.post(f"http://127.0.0.1:{listener.port}/", f"http://127.0.0.1:{listener.port}/")
+    pipeline.wait(request, "delivered")
+    assert [(one["method"], one["status"]) for one in listener.arrivals(3)] == [("GET", 503), ("GET", 200), ("POST", 204)]
+    assert json.loads(listener.arrivals(3)[2]["body"]) == {"requestId": request, "data": {"n": 1}}
+
+
 def test_it_takes_its_time(listen):
     listener = listen("--delay", "300ms")
     begun = time.monotonic()

@@ -253,9 +253,8 @@ def test_the_tour_goes_as_told(tour, cast, tmp_path):
 
 
 def little_server(port):
-    """The README's, as the page changes it."""
-    first = re.search(r"^```sh\n(python3 .*?)^```$", page("README.md"), re.M | re.S).group(1)
-    return first.replace("127.0.0.1", "0.0.0.0").replace("8000", port)
+    """Who is fetched and called, outside the containers."""
+    return re.search(r"^```sh\n(fetchback listen .*)$", page("docs/TOUR.md"), re.M).group(1).replace("8000", port)
 
 
 @pytest.mark.long

@@ -93,22 +93,28 @@ def up(cast, tmp_path, programs):
     assert not troubles, troubles
 
 
+def install(folder):
+    """The programs, elsewhere: where the command is."""
+    folder.mkdir()
+    shutil.copy(program("fetchback"), folder)
+    for name in ("api", "consumer", "responder"):
+        os.symlink(program(f"fetchback-{name}"), folder / f"fetchback-{name}")
+    return str(folder / "fetchback")
+
+
 @pytest.fixture
 def stand_in(tmp_path, programs):
     """stand_in("consumer", script): an Up whose consumer is this shell script, then (unless it exits) the real one."""
 
     def make(kind, script):
         folder = tmp_path / "bin"
-        folder.mkdir()
-        shutil.copy(program("fetchback"), folder)  # it looks for the services beside itself
-        for name in ("api", "consumer", "responder"):
-            os.symlink(program(f"fetchback-{name}"), folder / f"fetchback-{name}")
+        command = install(folder)  # it looks for the services beside itself
         actor = folder / f"fetchback-{kind}"
         actor.unlink()
         actor.write_text(f'#!/bin/sh\nif [ "$1" != --check ]; then\n{script}\nfi\nexec {program(f"fetchback-{kind}")} "$@"\n')
         actor.chmod(0o755)
         up = Up(tmp_path)
-        up.argv[0] = str(folder / "fetchback")
+        up.argv[0] = command
         return up
 
     return make
@@ -449,7 +455,7 @@ def test_a_slip_in_the_file_of_settings_is_told_by_its_line(dev, text, told):
 # -- what it says
 
 
-def test_text_is_prefixed_and_has_an_example_to_try(tmp_path, cast, programs):
+def test_text_is_prefixed(tmp_path, cast, programs):
     running = cast(Up(tmp_path, LOG_FORMAT="text"))
     running.launch()
     running.wait_said("Ctrl-C")
@@ -457,7 +463,52 @@ def test_text_is_prefixed_and_has_an_example_to_try(tmp_path, cast, programs):
     told = running.log()
     for name in KINDS:
         assert re.search(rf"^{name} +\| ", told, re.MULTILINE), name
-    assert f"curl http://127.0.0.1:{running.port} " in told and "\x1b" not in told
+    assert f"POST to http://127.0.0.1:{running.port}\n" in told and "\x1b" not in told
+
+
+def examples(told):
+    """What is to be pasted: {"send": …, "listen": …, "curl": …}, at a port that is free now."""
+    commands = re.findall(r"^  (\S.*?(?:\\\n.*?)?)\n", told.partition("Ready:")[2], re.M)
+    shared, own = re.search(r"--port (\d+)", commands[0]).group(1), str(stage.free_port())
+    return {next(word for word in ("send", "listen", "curl") if f"{word} " in command): command.replace(shared, own)
+            for command in commands}
+
+
+@pytest.mark.parametrize("folder, in_path", [("it's \"here\" $HOME", False), ("bin", True)])
+def test_its_examples_go_when_they_are_pasted(tmp_path, cast, programs, folder, in_path):
+    command = install(tmp_path / folder)
+    running = cast(Up(tmp_path, LOG_FORMAT="text"))
+    running.argv[0] = command
+    running.env["PATH"] += f":{tmp_path / folder}" if in_path else ""
+    running.launch()
+    running.wait_said("Ctrl-C")
+    pasted = examples(running.log())
+    assert pasted["send"].startswith("fetchback ") == in_path
+    done = subprocess.run(["/bin/bash", "-c", pasted["send"]], env=running.env, capture_output=True, text=True,
+                          timeout=patience.bound(None))
+    assert done.returncode == 0 and '"data":{"hello": "world"}}' in done.stdout, done
+    listener = cast(Process("listen", ["/bin/bash", "-c", "exec " + pasted["listen"]], str(tmp_path), running.env))
+    listener.launch()
+    listener.wait_said("listening")
+    subprocess.run(["/bin/bash", "-c", pasted["curl"]], env=running.env, check=True, timeout=patience.bound(None))
+    listener.wait_said('"data":{"hello": "world"}}')
+    assert running.end() == 0
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"ALLOW_NETWORKS": "10.0.0.0/8"}, ["https://callback.example/", "not open"]),
+    ({"DENY_NETWORKS": "127.0.0.0/8"}, ["https://callback.example/", "not open"]),
+    ({"API_KEYS": "keys"}, ["--listen", "Authorization: Bearer KEY"]),
+])
+def test_its_examples_heed_what_is_set(tmp_path, cast, programs, settings, words):
+    (tmp_path / "keys").write_text(f"me:{'0' * 64}\n")
+    running = cast(Up(tmp_path, LOG_FORMAT="text", **settings))
+    if "API_KEYS" in settings:
+        running.env["API_KEYS"] = str(tmp_path / "keys")
+    running.launch()
+    running.wait_said("Ctrl-C")
+    told = running.log().partition("Ready:")[2]
+    assert all(word in told for word in words) and running.end() == 0
 
 
 def test_json_is_json_in_every_line(up):
