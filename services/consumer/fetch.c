@@ -238,6 +238,18 @@ static void keep_validator(struct fetch *fetch, const struct pl_http_answer *ans
 	fetch->resumable = true;
 }
 
+/* DATA_MAX is for the whole: what was stored before the fetch was cut counts too. */
+static bool is_beyond(const struct fetch *fetch, uint64_t more)
+{
+	return more > fetch->fetcher->data_max - fetch->bytes;
+}
+
+static enum pl_http_flow refuse(struct fetch *fetch)
+{
+	pl_http_cut(fetch->exchange, PL_FAULT_TOO_LARGE);
+	return PL_HTTP_STOP;
+}
+
 static enum pl_http_flow on_head(void *arg, const struct pl_http_answer *answer)
 {
 	struct fetch *fetch = arg;
@@ -249,6 +261,9 @@ static enum pl_http_flow on_head(void *arg, const struct pl_http_answer *answer)
 		begin_anew(fetch);
 	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
 	keep_validator(fetch, answer);
+	if (fetch->from > 0 && answer->content_length > 0 &&
+		is_beyond(fetch, (uint64_t)answer->content_length))
+		return refuse(fetch);
 	return PL_HTTP_GO;
 }
 
@@ -260,6 +275,8 @@ static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
 		fetch->ignored += len;
 		return fetch->ignored > IGNORED_MAX ? PL_HTTP_STOP : PL_HTTP_GO;
 	}
+	if (is_beyond(fetch, len))
+		return refuse(fetch);
 	if (fetch->taken == 0 && !pl_worker_memory_take(worker, ROOM_SMALL)) {
 		if (!fetch->memory.waits)
 			pl_worker_memory_wait(worker, &fetch->memory, ROOM_SMALL, on_memory);
@@ -419,7 +436,7 @@ static void ask(struct fetch *fetch)
 		.idle_ms = IDLE_MS,
 		.total_ms = pl_job_timeout_ms(fetch->job),
 		.redirects_max = REDIRECTS_MAX,
-		.body_max = fetch->fetcher->data_max - fetch->from,
+		.body_max = fetch->fetcher->data_max, /* less when it goes on, see on_head */
 		.on_head = on_head,
 		.on_body = on_body,
 		.on_done = on_done,

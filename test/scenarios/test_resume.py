@@ -1,12 +1,16 @@
 """A download that is paused in its middle goes on where it was cut, and is whole in the end."""
 import hashlib
+import random
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-MIB = 1 << 20
+from peers import patience
+from peers.web import Answer
+
+KIB, MIB = 1 << 10, 1 << 20
 SIZE = 100 * MIB
 HALF = SIZE // 2
 
@@ -100,3 +104,78 @@ def test_a_paused_download_is_whole_in_the_end(launch, receiver, slow, resumes):
     else:
         assert provider.asked[1] is None, "a weak validator is none to go on from"
         assert "resumed" not in fetched["reason"]
+
+
+# 900 KiB of digits: JSON, if nobody says that they are something else. DATA_MAX is 1 MiB here.
+DIGITS = "".join(random.Random(5).choices("123456789", k=900 * KIB)).encode()
+OTHERS = DIGITS[::-1]
+
+
+def first(body=DIGITS, **headers):
+    """The answer that gets cut: two thirds of it come."""
+    said = {"ETag": '"first"', **headers}
+    return Answer(body=body[: 600 * KIB], length=len(body), type="text/csv", headers=said)
+
+
+def start_of(seen):
+    return int(re.fullmatch(r"bytes=(\d+)-", seen.headers["range"]).group(1))
+
+
+def rest(seen, body=DIGITS, status=206, begin=0, **options):
+    """What a provider says that goes on where it is asked to (begin: so many bytes beside it)."""
+    start = start_of(seen) + begin
+    said = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}", "ETag": '"first"'}
+    options = {"type": None, **options, "headers": {**said, **options.get("headers", {})}}
+    return Answer(status, body=body[start:], **options)
+
+
+@pytest.fixture
+def resumed(launch, provider, receiver):
+    """resumed(answers …): (pipeline, id) of a fetch that was cut, and then met these answers."""
+
+    def start(*later, cut=first(), **more):
+        pipeline = launch(DATA_MAX="1MiB")
+        provider.answers(cut, *later)
+        request = pipeline.post(provider.url(), receiver.url(), **more)
+        stored = lambda: pipeline.redis.call("KEYS", "{f0}:b:*")
+        patience.until(stored, "a piece of the first answer to be stored")
+        assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+        assert pipeline.call("POST", f"/requests/{request}/resume").status == 200
+        assert "range" in provider.got(2)[1].headers
+        return pipeline, request
+
+    return start
+
+
+def ended(pipeline, request, name):
+    return [event for event in pipeline.logs(request) if event["event"] == name][-1]
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_what_has_changed_may_be_as_large_as_any_other(resumed, provider, framing):
+    pipeline, request = resumed(Answer(body=OTHERS, headers={"ETag": '"new"'}, framing=framing))
+    pipeline.wait(request, "delivered")
+    assert pipeline.data(request) == OTHERS and len(provider.requests) == 2
+    assert "from the beginning" in ended(pipeline, request, "fetched")["reason"]
+
+
+@pytest.mark.parametrize("how", ["announced", "chunked"])
+def test_what_goes_on_beyond_the_most_is_too_large(resumed, provider, how):
+    larger = DIGITS + b"1" * (124 * KIB + 1)
+
+    def answer(seen):
+        said = rest(seen, larger, framing="length" if how == "announced" else how)
+        if how == "announced":  # and then nothing comes
+            said.length, said.body = len(said.body), b""
+        return said
+
+    pipeline, request = resumed(answer)
+    record = pipeline.wait(request, "failed")
+    assert record["error"]["code"] == "too_large" and len(provider.requests) == 2
+
+
+def test_what_goes_on_up_to_the_most_is_whole(resumed):
+    larger = DIGITS + b"1" * (124 * KIB)
+    pipeline, request = resumed(lambda seen: rest(seen, larger))
+    assert pipeline.wait(request, "delivered")["data"]["bytes"] == MIB
+    assert pipeline.data(request) == larger
