@@ -381,6 +381,23 @@ static void step_on(struct fetch *fetch)
 	}
 }
 
+/* What the event says: of a fault what went wrong, else how the whole came together. */
+static void write_message(struct fetch *fetch, const struct pl_http_answer *answer)
+{
+	char *out = fetch->message;
+	size_t size = sizeof fetch->message;
+	if (fetch->verdict.fault == PL_FAULT_HTTP_STATUS)
+		snprintf(out, size, "the provider answered %d", answer->status);
+	else if (fetch->verdict.fault != PL_FAULT_NONE)
+		snprintf(out, size, "%s", answer->message);
+	else if (fetch->from > 0)
+		snprintf(out, size, "resumed at byte %" PRIu64, fetch->from);
+	else if (fetch->anew)
+		snprintf(out, size, "%s", ANEW_NOTE);
+	else if (answer->ended_by_close)
+		snprintf(out, size, "%s", CLOSE_NOTE);
+}
+
 static void on_done(void *arg, const struct pl_http_answer *answer)
 {
 	struct fetch *fetch = arg;
@@ -390,17 +407,7 @@ static void on_done(void *arg, const struct pl_http_answer *answer)
 	fetch->verdict = fetch_verdict(answer, pl_clock_wall_ms());
 	if (fetch->from > 0 && fetch->verdict.status == 206)
 		fetch->verdict.status = 200; /* the whole is there: what the first answer said */
-	memcpy(fetch->message, answer->message, sizeof fetch->message);
-	if (fetch->verdict.fault == PL_FAULT_HTTP_STATUS)
-		snprintf(fetch->message, sizeof fetch->message, "the provider answered %d",
-			answer->status);
-	else if (fetch->from > 0)
-		snprintf(fetch->message, sizeof fetch->message, "resumed at byte %" PRIu64,
-			fetch->from);
-	else if (fetch->anew)
-		memcpy(fetch->message, ANEW_NOTE, sizeof ANEW_NOTE);
-	else if (answer->ended_by_close && fetch->message[0] == '\0')
-		memcpy(fetch->message, CLOSE_NOTE, sizeof CLOSE_NOTE);
+	write_message(fetch, answer);
 	fetch->verdict.message = fetch->message;
 	step_on(fetch);
 }

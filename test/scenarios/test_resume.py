@@ -172,6 +172,7 @@ def test_what_goes_on_beyond_the_most_is_too_large(resumed, provider, how):
     pipeline, request = resumed(answer)
     record = pipeline.wait(request, "failed")
     assert record["error"]["code"] == "too_large" and len(provider.requests) == 2
+    assert record["error"]["message"] == "the answer is too large"
 
 
 def test_what_goes_on_up_to_the_most_is_whole(resumed):
@@ -179,3 +180,16 @@ def test_what_goes_on_up_to_the_most_is_whole(resumed):
     pipeline, request = resumed(lambda seen: rest(seen, larger))
     assert pipeline.wait(request, "delivered")["data"]["bytes"] == MIB
     assert pipeline.data(request) == larger
+
+
+@pytest.mark.parametrize("again", [rest, lambda seen: Answer(body=OTHERS)], ids=["going on", "anew"])
+def test_what_goes_wrong_is_told_before_where_it_began(resumed, again):
+    def answer(seen):
+        said = again(seen)
+        said.cut = 100 * KIB
+        return said
+
+    pipeline, request = resumed(answer, fetch={"retries": 0})
+    pipeline.wait(request, "failed")
+    reason = ended(pipeline, request, "failed")["reason"]
+    assert "resumed" not in reason and "beginning" not in reason
