@@ -238,6 +238,18 @@ static void keep_validator(struct fetch *fetch, const struct pl_http_answer *ans
 	fetch->resumable = true;
 }
 
+/* A 206 need not repeat what the first answer said (RFC 9110 15.3.7), and what If-Range asked
+ * about still holds. */
+static void keep_first(struct fetch *fetch, const struct pl_http_answer *answer)
+{
+	const struct pl_partial *first = &fetch->job->record->partial;
+	const char *type = answer->content_type;
+	snprintf(fetch->content_type, sizeof fetch->content_type, "%s",
+		*type != '\0' ? type : first->content_type);
+	snprintf(fetch->validator, sizeof fetch->validator, "%s", first->validator);
+	fetch->resumable = true;
+}
+
 /* DATA_MAX is for the whole: what was stored before the fetch was cut counts too. */
 static bool is_beyond(const struct fetch *fetch, uint64_t more)
 {
@@ -259,10 +271,13 @@ static enum pl_http_flow on_head(void *arg, const struct pl_http_answer *answer)
 	}
 	if (fetch->from > 0 && !goes_on(fetch, answer))
 		begin_anew(fetch);
-	memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
-	keep_validator(fetch, answer);
-	if (fetch->from > 0 && answer->content_length > 0 &&
-		is_beyond(fetch, (uint64_t)answer->content_length))
+	if (fetch->from == 0) {
+		memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
+		keep_validator(fetch, answer);
+		return PL_HTTP_GO;
+	}
+	keep_first(fetch, answer);
+	if (answer->content_length > 0 && is_beyond(fetch, (uint64_t)answer->content_length))
 		return refuse(fetch);
 	return PL_HTTP_GO;
 }

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from peers import patience
-from peers.web import Answer
+from peers.web import Answer, Gate
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZE = 100 * MIB
@@ -111,36 +111,44 @@ DIGITS = "".join(random.Random(5).choices("123456789", k=900 * KIB)).encode()
 OTHERS = DIGITS[::-1]
 
 
-def first(body=DIGITS, **headers):
+def first(**headers):
     """The answer that gets cut: two thirds of it come."""
-    said = {"ETag": '"first"', **headers}
-    return Answer(body=body[: 600 * KIB], length=len(body), type="text/csv", headers=said)
+    said = headers or {"ETag": '"first"'}
+    return Answer(body=DIGITS[: 600 * KIB], length=len(DIGITS), type="text/csv", headers=said)
 
 
 def start_of(seen):
     return int(re.fullmatch(r"bytes=(\d+)-", seen.headers["range"]).group(1))
 
 
-def rest(seen, body=DIGITS, status=206, begin=0, **options):
-    """What a provider says that goes on where it is asked to (begin: so many bytes beside it)."""
-    start = start_of(seen) + begin
-    said = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}", "ETag": '"first"'}
-    options = {"type": None, **options, "headers": {**said, **options.get("headers", {})}}
-    return Answer(status, body=body[start:], **options)
+def rest(seen, body=DIGITS, **options):
+    """What a provider says that goes on where it is asked to: no more than it must."""
+    start = start_of(seen)
+    said = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+    return Answer(206, body=body[start:], type=None, headers=said, **options)
+
+
+def stored(pipeline):
+    """How many pieces of bodies there are in Redis."""
+    return len(pipeline.redis.call("KEYS", "{f0}:b:*"))
+
+
+def cut(pipeline, request, pieces=0):
+    """Once more pieces than these are stored."""
+    patience.until(lambda: stored(pipeline) > pieces, "a piece of the answer to be stored")
+    assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+    assert pipeline.call("POST", f"/requests/{request}/resume").status == 200
 
 
 @pytest.fixture
 def resumed(launch, provider, receiver):
     """resumed(answers …): (pipeline, id) of a fetch that was cut, and then met these answers."""
 
-    def start(*later, cut=first(), **more):
+    def start(*later, begins=first(), **more):
         pipeline = launch(DATA_MAX="1MiB")
-        provider.answers(cut, *later)
+        provider.answers(begins, *later)
         request = pipeline.post(provider.url(), receiver.url(), **more)
-        stored = lambda: pipeline.redis.call("KEYS", "{f0}:b:*")
-        patience.until(stored, "a piece of the first answer to be stored")
-        assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
-        assert pipeline.call("POST", f"/requests/{request}/resume").status == 200
+        cut(pipeline, request)
         assert "range" in provider.got(2)[1].headers
         return pipeline, request
 
@@ -193,3 +201,48 @@ def test_what_goes_wrong_is_told_before_where_it_began(resumed, again):
     pipeline.wait(request, "failed")
     reason = ended(pipeline, request, "failed")["reason"]
     assert "resumed" not in reason and "beginning" not in reason
+
+
+def test_the_type_is_what_the_first_answer_said(resumed, receiver):
+    pipeline, request = resumed(rest)
+    assert pipeline.wait(request, "delivered")["data"]["contentType"] == "text/csv"
+    (delivery,) = receiver.got(1)
+    assert delivery.headers["fetchback-content-type"] == "text/csv"
+    assert delivery.json["data"] == DIGITS.decode(), "digits said to be text are no JSON"
+
+
+def test_a_type_of_its_own_is_the_newer_one(resumed):
+    def answer(seen):
+        said = rest(seen)
+        said.type = "text/plain"
+        return said
+
+    pipeline, request = resumed(answer)
+    assert pipeline.wait(request, "delivered")["data"]["contentType"] == "text/plain"
+
+
+DATED = {
+    "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT",
+    "Date": "Wed, 21 Oct 2015 08:28:00 GMT",
+}
+
+
+@pytest.mark.parametrize("validator", [{"ETag": '"first"'}, DATED], ids=["ETag", "date"])
+def test_a_download_that_is_cut_twice_goes_on_twice(resumed, provider, validator):
+    gate = Gate()
+
+    def almost(seen):
+        said = rest(seen, hold=gate)
+        said.length, said.body = len(said.body), said.body[:-1]
+        return said
+
+    pipeline, request = resumed(almost, rest, begins=first(**validator))
+    pieces = stored(pipeline)
+    gate.open()
+    cut(pipeline, request, pieces)
+    record = pipeline.wait(request, "delivered")
+    assert pipeline.data(request) == DIGITS and record["data"]["contentType"] == "text/csv"
+    once, twice = (start_of(seen) for seen in provider.requests[1:])
+    assert 0 < once < twice
+    asked = {seen.headers["if-range"] for seen in provider.requests[1:]}
+    assert asked == {validator.get("ETag") or validator["Last-Modified"]}
