@@ -565,7 +565,17 @@ local function save_host(q, lane, in_flight, turns, ...)
 	if in_flight == 0 and turns == '' then call('EXPIRE', key, IDLE_S) end
 end
 
+-- Hosts whose lanes have left their turns although they have requests, with when the first of these
+-- was accepted: so the oldest of all is found without a walk.
+local function aside_key(q) return T .. q .. ':a' end
+
+local function set_aside(q, p, lane)
+	local first = call('LINDEX', lane_key(q, p, lane), 0)
+	if first then call('ZADD', aside_key(q), 'LT', created_of(first), lane) end
+end
+
 local function offer_waiting(q, lane)
+	call('ZREM', aside_key(q), lane)
 	for _, p in ipairs(PRIORITIES) do
 		if call('EXISTS', lane_key(q, p, lane)) == 1 then
 			offer(q, p, lane)

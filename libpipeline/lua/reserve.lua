@@ -151,10 +151,13 @@ local function serve(p, most)
 	elseif left > 0 then
 		call('RPUSH', turn_key(q, p), lane)
 		turns = turns .. p
-	elseif till then
-		call('ZADD', T .. q .. ':b', till, lane)
 	else
-		starving = 1 -- settle offers it again when a slot is free
+		set_aside(q, p, lane)
+		if till then
+			call('ZADD', T .. q .. ':b', till, lane)
+		else
+			starving = 1 -- settle offers it again when a slot is free
+		end
 	end
 	save_host(q, lane, host.n, turns, 't', turns, 'w', starving)
 	if due then call('HSET', host_key(q, lane), 'v', due) end

@@ -67,9 +67,8 @@ static const struct pl_metric rows[API_METRICS] = {
 	[API_LEASED] = { GAUGE("fetchback_queue_leased"), .help = "Requests that workers hold.",
 		OF_QUEUES },
 	[API_OLDEST] = { GAUGE("fetchback_queue_oldest_age_seconds"),
-		.help = "Time since the acceptance of the oldest request whose host has a free "
-			"slot; 0 "
-			"for none.",
+		.help = "Time since the acceptance of the oldest request that is next for its "
+			"host; 0 for none.",
 		.scale = 1000, OF_QUEUES },
 	[API_WORKERS] = { GAUGE("fetchback_queue_workers"), .help = "Workers that hold a lease.",
 		OF_QUEUES },

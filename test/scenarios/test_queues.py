@@ -33,15 +33,115 @@ def test_figures(launch, provider, receiver):
     pipeline.wait_all(ids)
 
 
+def is_oldest(pipeline, queue, request):
+    """As far as that can be told: the age is taken when one asks."""
+    oldest = pipeline.seconds(queues(pipeline)[queue]["oldest"])
+    return abs(oldest - pipeline.seconds(pipeline.record(request)["createdAt"])) < 0.1 * patience.STRETCH
+
+
+def later(pipeline, request):
+    """Waits until whoever comes now is told apart from this one."""
+    made = pipeline.seconds(pipeline.record(request)["createdAt"])
+    patience.until(lambda: time.time() > made + 0.4 * patience.STRETCH, "time to pass")
+
+
+def waits(pipeline, request, reason):
+    told = lambda: pipeline.record(request).get("waiting", {}).get("reason") == reason
+    patience.until(told, lambda: f"{request} to wait for {reason}: {pipeline.record(request)}")
+
+
 def test_the_oldest_that_a_worker_could_take(launch, provider, receiver):
     pipeline = launch()
     pipeline.call("POST", "/queues/requests/pause")
-    first, second = [pipeline.post(provider.url(), receiver.url()) for _ in range(2)]
-    oldest = pipeline.seconds(queues(pipeline)["requests"]["oldest"])
-    assert abs(oldest - pipeline.seconds(pipeline.record(first)["createdAt"])) < 0.1 * patience.STRETCH
+    first = pipeline.post(provider.url(), receiver.url())
+    later(pipeline, first)
+    second = pipeline.post(provider.url(), receiver.url())
+    assert is_oldest(pipeline, "requests", first)
     pipeline.call("POST", "/queues/requests/resume")
     pipeline.wait_all([first, second])
     assert "oldest" not in queues(pipeline)["requests"]
+
+
+@pytest.mark.parametrize("queue", ["requests", "responses"])
+def test_the_oldest_whose_host_is_busy(launch, provider, receiver, queue):
+    pipeline, gate = launch(TIME_SCALE=1), Gate()
+    side = provider if queue == "requests" else receiver
+    side.answers(Answer(hold=gate))
+    running = [pipeline.post(provider.url(), receiver.url()) for _ in range(2)]
+    side.holds(2)
+    assert "oldest" not in queues(pipeline)[queue], "what is held does not wait"
+    waiting = [pipeline.post(provider.url(), receiver.url(), priority="low")]
+    waits(pipeline, waiting[0], "host_concurrency")
+    later(pipeline, waiting[0])
+    waiting += [pipeline.post(provider.url(), receiver.url(), priority=one) for one in ("low", "high")]
+    waits(pipeline, waiting[2], "host_concurrency")
+    assert is_oldest(pipeline, queue, waiting[0])
+    pipeline.call("POST", f"/requests/{waiting[0]}/cancel")
+    assert is_oldest(pipeline, queue, waiting[1]), "what has left its lane waits no more"
+    gate.open()
+    pipeline.wait_all(running + waiting[1:])
+    assert "oldest" not in queues(pipeline)[queue] and not pipeline.redis.call("KEYS", "{f0}:?:a")
+
+
+def test_the_oldest_whose_host_is_held(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=1)
+    provider.answers(Answer(429, headers={"Retry-After": "60"}))
+    pipeline.wait_attempts(pipeline.post(provider.url(), receiver.url()), "fetch", 1)
+    first = pipeline.post(provider.url(), receiver.url())
+    waits(pipeline, first, "held")
+    later(pipeline, first)
+    waits(pipeline, pipeline.post(provider.url(), receiver.url()), "held")
+    patience.until(lambda: "oldest" in queues(pipeline)["requests"], "it to be told")
+    patience.until(lambda: pipeline.redis.call("EXISTS", "{f0}:f:t:d") == 0, "its lane to have left its turn")
+    assert is_oldest(pipeline, "requests", first)
+
+
+def test_the_oldest_whose_host_is_broken(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=1)
+    provider.answers(503)
+    ids = [pipeline.post(provider.url(), receiver.url()) for _ in range(20)]
+    open_till = lambda: pipeline.redis.call("HGET", f"{{f0}}:f:h:{provider.url().split('/')[2]}", "o")
+    patience.until(open_till, "the breaker to open")
+    patience.until(lambda: pipeline.redis.call("EXISTS", "{f0}:f:t:d") == 0, "its lane to have left its turn")
+    left = [one for one in ids if not pipeline.record(one)["attempts"]]
+    assert left and is_oldest(pipeline, "requests", left[0])
+
+
+def test_the_oldest_is_behind_what_was_cancelled(launch, provider, receiver):
+    """Those stay in their lane until somebody meets them; behind 64 of them nobody is looked for."""
+    pipeline = launch(TIME_SCALE=1)
+    pipeline.call("POST", "/queues/requests/pause")
+    cancelled = pipeline.post_many([(provider.url(), receiver.url())] * 65)
+    later(pipeline, cancelled[-1])
+    kept = pipeline.post(provider.url(), receiver.url())
+    for request in cancelled[:64]:
+        pipeline.call("POST", f"/requests/{request}/cancel")
+    assert is_oldest(pipeline, "requests", cancelled[64])
+    pipeline.call("POST", f"/requests/{cancelled[64]}/cancel")
+    assert "oldest" not in queues(pipeline)["requests"] and queues(pipeline)["requests"]["depth"] == 1
+    pipeline.call("POST", "/queues/requests/resume")
+    pipeline.wait(kept, "delivered")
+
+
+def test_the_oldest_of_many_hosts_is_found_in_little_time(launch, receiver):
+    """A hundred hosts aside, the longest waiting amid them, and as many in the turn."""
+    pipeline = launch(TIME_SCALE=1)
+    pipeline.call("POST", "/queues/requests/pause")
+    first = pipeline.post("http://127.0.0.1:7050/", receiver.url())
+    later(pipeline, first)
+    ids = pipeline.post_many([(f"http://127.0.0.1:{7000 + i}/", receiver.url()) for i in range(200)])
+    assert len(ids) == 200
+    redis = pipeline.redis
+    lanes = [lane.decode() for lane in redis.call("LRANGE", "{f0}:f:t:d", 0, -1)]
+    for lane in lanes[:100]:
+        made = int(redis.call("LINDEX", f"{{f0}}:f:l:d:{lane}", 0).decode().replace("-", "")[:12], 16)
+        redis.call("ZADD", "{f0}:f:a", made, lane)
+        redis.call("LREM", "{f0}:f:t:d", 0, lane)
+    assert is_oldest(pipeline, "requests", first)
+    redis.call("CONFIG", "RESETSTAT")
+    queues(pipeline)
+    spent = int(redis.info("commandstats")["cmdstat_evalsha"].split("usec=")[1].split(",")[0])
+    assert spent < 10_000 * patience.STRETCH
 
 
 @pytest.mark.parametrize("queue", ["requests", "responses"])

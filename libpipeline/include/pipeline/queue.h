@@ -170,7 +170,7 @@ void pl_queue_hold(
 struct pl_queue_figures {
 	uint64_t ready, delayed, leased, workers;
 	bool paused;
-	int64_t oldest_ms; /* age of the oldest ready request; -1: none */
+	int64_t oldest_ms; /* age of the oldest that is first in its lane; -1: none */
 };
 struct pl_queues {
 	struct pl_queue_figures stage[PL_STAGES];
