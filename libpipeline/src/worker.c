@@ -167,7 +167,7 @@ static void on_beat(void *arg, enum pl_err err, unsigned reaped, unsigned requeu
 		worker_count(worker, WORKER_REQUEUED, requeued);
 		if (reaped > 0 || requeued > 0)
 			pl_log(PL_LOG_WARN, NULL, "reaped",
-				"%u dead workers, %u requests back in their lanes", reaped,
+				"dead workers: %u, requests back in their lanes: %u", reaped,
 				requeued);
 	}
 	if (err == PL_ESTALE) {
