@@ -123,16 +123,25 @@ bool accept_refusal(struct api *api, const struct pl_request *request,
 	return false;
 }
 
-void accept_write(struct api *api, const struct store_pushed *pushed, struct json_writer *w)
+/* Its static name; NULL: deleted meanwhile, or Redis does not tell. */
+static const char *state_of(struct api *api, const char *id)
 {
 	struct store_found found;
+	if (store_find(api->store, id, &found) != PL_OK)
+		return NULL;
+	enum pl_state state = found.state;
+	store_found_fini(&found);
+	return pl_state_name(state);
+}
+
+void accept_write(struct api *api, const struct store_pushed *pushed, struct json_writer *w)
+{
 	json_text(w, "requestId", pushed->id);
 	if (pushed->word != PL_PUSHED_EARLIER)
 		return;
-	if (store_find(api->store, pushed->id, &found) == PL_OK) { /* else: deleted meanwhile */
-		json_text(w, "state", pl_state_name(found.state));
-		store_found_fini(&found);
-	}
+	const char *state = state_of(api, pushed->id);
+	if (state != NULL)
+		json_text(w, "state", state);
 	json_bool(w, "deduplicated", true);
 }
 

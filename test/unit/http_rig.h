@@ -197,7 +197,9 @@ static inline void story_init(struct story *story, struct rig *rig, const char *
 {
 	*story = (struct story) { .rig = rig };
 	pl_buf_init(&story->body, RIG_BODY_MAX);
-	snprintf(story->url, sizeof(story->url), "%s%s", path[0] == '/' ? rig->base : "", path);
+	int len = snprintf(
+		story->url, sizeof(story->url), "%s%s", path[0] == '/' ? rig->base : "", path);
+	assert_in_range(len, 1, sizeof(story->url) - 1);
 	story->options = (struct pl_http_options) {
 		.method = "GET",
 		.connect_ms = 2000,
