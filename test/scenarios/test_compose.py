@@ -33,7 +33,7 @@ def engine():
 def built(engine, tmp_path_factory):
     stack = Stack(
         engine, tmp_path_factory.mktemp("compose"), ALLOW_HOSTS=HOST, PREFETCH=PREFETCH, LEASE="2s",
-        FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s",
+        FETCH_SCHEDULE="1s", CALLBACK_SCHEDULE="1s", REDIS_MEMORY="2GiB",
     )
     try:
         stack.build()
@@ -83,6 +83,49 @@ def test_every_setting_reaches_the_services(programs):
     assert not missing and not strange, f"x-settings of docker-compose.yml lacks {missing}, passes on {strange} in vain"
 
 
+SPELLINGS = ["2GiB", "2gib", "2GB", "2gb", "1TiB", "64MiB", "64mb", "20000KiB", "20000000kB", "17000000B", "17000000",
+             "0064MiB", "00017000000", "0", "", "GiB", "2G", "2 GiB", " 2GiB", "-1GiB", "2.5GiB", "1e9", "0x40000000",
+             "2GiBs", "99999999999999999999", "9999999999TiB"]
+SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def size_elsewhere(spelling):
+    """What a service makes of it: bytes, or None."""
+    told = subprocess.run([product.program("fetchback-consumer"), "--check"], capture_output=True, text=True, timeout=20,
+                          env={**product.SANITIZERS, "RETENTION_MEMORY": spelling})
+    if told.returncode != 0:
+        return None
+    number, unit = re.search(r"^RETENTION_MEMORY=(\d+)(\w*)$", told.stdout, re.MULTILINE).groups()
+    return int(number) * SIZES[unit]
+
+
+def size_of_redis(folder, spelling):
+    """What the container's Redis would be told: bytes, or None."""
+    stand_in = folder / "redis-server"
+    stand_in.write_text('#!/bin/sh\nwhile [ "$1" != --maxmemory ]; do shift; done\necho "$2"\n')
+    stand_in.chmod(0o755)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}", "REDIS_MEMORY": spelling}
+    told = subprocess.run(["sh", f"{product.ROOT}/docker/redis.sh"], capture_output=True, text=True, timeout=20, env=env)
+    if told.returncode == 0:
+        return int(told.stdout)
+    assert told.returncode == 100 and told.stderr.startswith("REDIS_MEMORY: "), told
+    return None
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_size_is_read_as_everywhere(programs, tmp_path, spelling):
+    wanted = 1 << 30 if spelling == "" else size_elsewhere(spelling)  # "": the default
+    assert size_of_redis(tmp_path, spelling) == (wanted or None)  # 0 is too little for a Redis
+
+
+@pytest.mark.parametrize("spelling, bytes", [("16MiB", 1 << 24), ("16777215", None), ("1024TiB", 1 << 50), ("1025TiB", None)])
+def test_the_size_of_redis_has_its_limits(tmp_path, spelling, bytes):
+    """Those of `fetchback up`, as docs/SETTINGS.md has them."""
+    with open(os.path.join(product.ROOT, "docs", "SETTINGS.md")) as page:
+        assert "| `REDIS_MEMORY` | `1GiB` | a size from 16MiB to 1024TiB |" in page.read()
+    assert size_of_redis(tmp_path, spelling) == bytes
+
+
 @pytest.mark.long
 def test_two_urls_in_and_the_callback_arrives(stack, provider, receiver):
     provider.answers({"report": 7})
@@ -96,11 +139,12 @@ def test_two_urls_in_and_the_callback_arrives(stack, provider, receiver):
 
 @pytest.mark.long
 def test_the_env_file_counts(stack, provider, receiver):
-    """FETCH_SCHEDULE and ALLOW_HOSTS of .env; nothing else that is private is reached, no neighbour either."""
+    """FETCH_SCHEDULE, ALLOW_HOSTS and REDIS_MEMORY of .env; nothing else that is private is reached, no neighbour either."""
     provider.answers(503, 200)
     request = stack.post(provider.at_host(), receiver.at_host())
     stack.wait(request, "delivered")
     assert provider.requests[1].at - provider.requests[0].at < 4  # 5 s without .env
+    assert str(2 << 30) in stack.does("exec", "-T", "redis", "redis-cli", "config", "get", "maxmemory").split()
     refused = stack.call("POST", "/", {"provider": provider.url(host=stack.gateway()), "callbackUrl": receiver.at_host()})
     assert refused.status == 422 and "address_blocked" in refused.faults["/provider"]
     for neighbour in ("http://redis:6379/", "http://api:3001/healthz", "http://responder:9464/metrics"):
