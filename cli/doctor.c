@@ -171,7 +171,7 @@ static void on_done(
 	end(doctor, well ? COMMAND_OK : COMMAND_FAILED);
 }
 
-static void on_ready(void *arg, const struct pl_redis_state *redis)
+static void on_ready(void *arg, const struct pl_queue_redis *redis)
 {
 	struct doctor *doctor = arg;
 	const struct pl_doctor_options options = {

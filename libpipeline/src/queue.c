@@ -188,7 +188,7 @@ static void on_config(void *arg, enum pl_err err, const redisReply *reply)
 	struct pl_queue *queue = arg;
 	if (err != PL_OK)
 		return; /* the connection was lost again; on_ready comes anew */
-	struct pl_redis_state *state = &queue->state;
+	struct pl_queue_redis *state = &queue->state;
 	if (state->why[0] == '\0')
 		snprintf(state->why, sizeof state->why, "%s", undurable(err, reply));
 	state->durable = state->why[0] == '\0';
@@ -200,7 +200,7 @@ static void on_commands_ready(void *arg, const char *run_id, const char *info)
 {
 	struct pl_queue *queue = arg;
 	char text[64];
-	queue->state = (struct pl_redis_state) { 0 };
+	queue->state = (struct pl_queue_redis) { 0 };
 	snprintf(queue->state.run_id, sizeof queue->state.run_id, "%s", run_id);
 	info_value(info, "maxmemory", text, sizeof text);
 	if (pl_number_parse(text, strlen(text), UINT64_MAX, &queue->state.maxmemory) != PL_OK)

@@ -37,7 +37,7 @@ struct pl_queue {
 	struct pl_redis *listener;   /* NULL: not asked for */
 	struct pl_redis *subscriber; /* NULL: not asked for */
 	bool ready;
-	struct pl_redis_state state;
+	struct pl_queue_redis state;
 	unsigned weighing; /* where reserve's draw of priorities goes on */
 	unsigned closing;  /* connections that are not closed yet */
 	void (*closed)(void *arg);

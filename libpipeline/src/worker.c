@@ -336,7 +336,7 @@ static enum pl_err make_http(struct pl_worker *worker, const char **why)
 	return pl_http_new(worker->loop, &options, &worker->http);
 }
 
-static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
+static void on_redis_ready(void *arg, const struct pl_queue_redis *redis)
 {
 	struct pl_worker *worker = arg;
 	const char *why;

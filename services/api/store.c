@@ -528,7 +528,7 @@ enum pl_err store_data_key(struct store *store, unsigned char key[32])
 
 /* ---- the thread ---- */
 
-static void on_redis_ready(void *arg, const struct pl_redis_state *redis)
+static void on_redis_ready(void *arg, const struct pl_queue_redis *redis)
 {
 	struct store *store = arg;
 	store->memory_full = false;

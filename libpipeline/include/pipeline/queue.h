@@ -38,7 +38,7 @@
 
 struct pl_queue;
 
-struct pl_redis_state { /* what INFO and CONFIG say, read at each connect */
+struct pl_queue_redis { /* the Redis behind it: what INFO and CONFIG say at each connect */
 	char run_id[64];
 	uint64_t maxmemory; /* bytes; 0: none set */
 	bool durable;       /* append-only file with `always`, noeviction, a master */
@@ -60,7 +60,7 @@ struct pl_queue_options {
 	/* Not NULL: a further connection hears what happens to requests that are watched. */
 	void (*on_news)(void *arg, enum pl_news news, const char *id);
 	/* Each time commands can be sent again, and each time they can't. */
-	void (*on_ready)(void *arg, const struct pl_redis_state *redis);
+	void (*on_ready)(void *arg, const struct pl_queue_redis *redis);
 	void (*on_lost)(void *arg, const char *why);
 	void *arg;
 };
