@@ -12,7 +12,6 @@
  */
 #include "fetch.h"
 
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -25,18 +24,16 @@
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
+#include "resume.h"
 #include "verdict.h"
 
 #define CONNECT_MS    5000
 #define IDLE_MS       60000
 #define REDIRECTS_MAX 5
 #define IGNORED_MAX   (64 * 1024) /* of an answer that is an error */
-#define VALIDATOR_AGE_S                                                          \
-	60 /* a Last-Modified younger than this is not strong (RFC 9110 8.8.2.2) \
-	    */
-#define TOKEN_SIZE 17
-#define ROOM_SMALL PL_DATA_INLINE_MAX
-#define ROOM_LARGE PL_CHUNK_MAX
+#define TOKEN_SIZE    17
+#define ROOM_SMALL    PL_DATA_INLINE_MAX
+#define ROOM_LARGE    PL_CHUNK_MAX
 
 const struct pl_setting fetch_settings[] = {
 	{ .name = "FETCH_TIMEOUT",
@@ -76,14 +73,15 @@ struct fetch {
 	EVP_MD_CTX *sha256; /* NULL until the first chunk */
 	char token[TOKEN_SIZE];
 	unsigned chunks;
-	bool storing;        /* a chunk is under way */
-	bool rereading;      /* a chunk of the fetch that was cut is under way back */
-	unsigned reread;     /* chunks that came back */
-	uint64_t from;       /* the byte a cut fetch goes on from; 0: the beginning */
-	bool anew;           /* it was cut, and began at the beginning all the same */
-	bool resumable;      /* should it be cut, a later one may go on */
-	uint64_t ignored;    /* bytes of an answer that is none of 2xx */
-	char validator[256]; /* strong ETag or Last-Modified */
+	bool storing;      /* a chunk is under way */
+	bool rereading;    /* a chunk of the fetch that was cut is under way back */
+	unsigned reread;   /* chunks that came back */
+	uint64_t from;     /* the byte a cut fetch goes on from; 0: the beginning */
+	bool anew;         /* it was cut, and began at the beginning all the same */
+	uint64_t spent_ms; /* on an answer that was not the rest */
+	bool resumable;    /* should it be cut, a later one may go on */
+	uint64_t ignored;  /* bytes of an answer that is none of 2xx */
+	char validator[RESUME_VALIDATOR_SIZE];
 	char range[48];
 	struct pl_http_header *headers; /* the client's, and ours to go on; NULL: the client's */
 	bool ended;                     /* the answer was seen */
@@ -212,30 +210,15 @@ static void begin_anew(struct fetch *fetch)
 	pl_utf8_check_init(&fetch->utf8);
 }
 
-static bool goes_on(const struct fetch *fetch, const struct pl_http_answer *answer)
+/* The provider was asked for the rest, and says that there is none, or sends something else in
+ * parts. */
+static bool is_no_rest(const struct fetch *fetch, const struct pl_http_answer *answer)
 {
-	char want[48];
-	int len = snprintf(want, sizeof want, "bytes %" PRIu64 "-", fetch->from);
-	return answer->status == 206 && strncmp(answer->content_range, want, (size_t)len) == 0;
-}
-
-/* RFC 9110 13.1.5, 8.8.2.2: what If-Range may hold, a strong ETag or a date that is old enough. */
-static void keep_validator(struct fetch *fetch, const struct pl_http_answer *answer)
-{
-	fetch->resumable = false;
-	if (answer->coded || strcasecmp(answer->accept_ranges, "none") == 0)
-		return;
-	if (answer->etag[0] == '"') {
-		memcpy(fetch->validator, answer->etag, sizeof answer->etag);
-		fetch->resumable = strlen(answer->etag) + 1 < sizeof answer->etag;
-		return;
-	}
-	time_t modified = curl_getdate(answer->last_modified, NULL);
-	time_t date = curl_getdate(answer->date, NULL);
-	if (modified < 0 || date < 0 || date - modified < VALIDATOR_AGE_S)
-		return;
-	memcpy(fetch->validator, answer->last_modified, sizeof answer->last_modified);
-	fetch->resumable = true;
+	if (fetch->from == 0 || answer->fault != PL_FAULT_NONE)
+		return false;
+	return answer->status == 416 ||
+	       (answer->status == 206 &&
+		       !resume_is_rest(answer, fetch->from, fetch->job->record->partial.validator));
 }
 
 /* A 206 need not repeat what the first answer said (RFC 9110 15.3.7), and what If-Range asked
@@ -269,11 +252,13 @@ static enum pl_http_flow on_head(void *arg, const struct pl_http_answer *answer)
 		fetch->ignored = 1; /* what such an answer says is read to a ceiling and dropped */
 		return PL_HTTP_GO;
 	}
-	if (fetch->from > 0 && !goes_on(fetch, answer))
+	if (is_no_rest(fetch, answer))
+		return PL_HTTP_STOP; /* on_done asks anew */
+	if (answer->status != 206 && fetch->from > 0)
 		begin_anew(fetch);
 	if (fetch->from == 0) {
 		memcpy(fetch->content_type, answer->content_type, sizeof fetch->content_type);
-		keep_validator(fetch, answer);
+		fetch->resumable = resume_validator(answer, fetch->validator);
 		return PL_HTTP_GO;
 	}
 	keep_first(fetch, answer);
@@ -413,10 +398,25 @@ static void write_message(struct fetch *fetch, const struct pl_http_answer *answ
 		snprintf(out, size, "%s", CLOSE_NOTE);
 }
 
+static void ask(struct fetch *fetch);
+
+/* The same attempt, from the beginning: nothing of the answer counts. Once, as from is 0 now. */
+static void ask_anew(struct fetch *fetch, const struct pl_http_answer *answer)
+{
+	fetch->spent_ms = answer->ms;
+	fetch->ignored = 0;
+	begin_anew(fetch);
+	ask(fetch);
+}
+
 static void on_done(void *arg, const struct pl_http_answer *answer)
 {
 	struct fetch *fetch = arg;
 	fetch->exchange = NULL;
+	if (is_no_rest(fetch, answer)) {
+		ask_anew(fetch, answer);
+		return;
+	}
 	fetch->ended = true;
 	pl_worker_memory_unwait(fetch->fetcher->worker, &fetch->memory);
 	fetch->verdict = fetch_verdict(answer, pl_clock_wall_ms());
@@ -443,6 +443,13 @@ static size_t range_headers(struct fetch *fetch, const struct pl_stage_options *
 	return count;
 }
 
+/* FETCH_TIMEOUT is for the attempt; 0 would be no bound. */
+static uint64_t time_left_ms(const struct fetch *fetch)
+{
+	uint64_t all_ms = pl_job_timeout_ms(fetch->job);
+	return all_ms > fetch->spent_ms ? all_ms - fetch->spent_ms : 1;
+}
+
 static void ask(struct fetch *fetch)
 {
 	const struct pl_request *request = &fetch->job->record->request;
@@ -456,7 +463,7 @@ static void ask(struct fetch *fetch)
 		.body_len = own->body_len,
 		.connect_ms = CONNECT_MS,
 		.idle_ms = IDLE_MS,
-		.total_ms = pl_job_timeout_ms(fetch->job),
+		.total_ms = time_left_ms(fetch),
 		.redirects_max = REDIRECTS_MAX,
 		.body_max = fetch->fetcher->data_max, /* less when it goes on, see on_head */
 		.on_head = on_head,

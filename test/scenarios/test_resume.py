@@ -246,3 +246,57 @@ def test_a_download_that_is_cut_twice_goes_on_twice(resumed, provider, validator
     assert 0 < once < twice
     asked = {seen.headers["if-range"] for seen in provider.requests[1:]}
     assert asked == {validator.get("ETag") or validator["Last-Modified"]}
+
+
+def no_rest(seen):
+    return Answer(416, body=b"", headers={"Content-Range": f"bytes */{len(DIGITS)}"})
+
+
+def beside(seen):
+    said = rest(seen)
+    start = start_of(seen) - 1
+    said.headers["Content-Range"] = f"bytes {start}-{len(DIGITS) - 1}/{len(DIGITS)}"
+    said.body = DIGITS[start:]
+    return said
+
+
+def a_part_of_it(seen):
+    start = start_of(seen)
+    said = {"Content-Range": f"bytes {start}-{start + 9}/{len(DIGITS)}"}
+    return Answer(206, body=DIGITS[start : start + 10], headers=said)
+
+
+def of_something_else(seen):
+    said = rest(seen, OTHERS)
+    said.headers["ETag"] = '"other"'
+    return said
+
+
+@pytest.mark.parametrize("instead", [no_rest, beside, a_part_of_it, of_something_else])
+def test_what_is_not_the_rest_is_asked_for_from_the_beginning(resumed, provider, instead):
+    whole = Answer(body=OTHERS, headers={"ETag": '"other"'})
+    pipeline, request = resumed(instead, whole, fetch={"retries": 0})
+    record = pipeline.wait(request, "delivered")
+    assert pipeline.data(request) == OTHERS
+    fetches = [one for one in record["attempts"] if one["stage"] == "fetch"]
+    assert [one["status"] for one in fetches] == [200], "one attempt"
+    cut_off, again = provider.requests[1:]
+    assert "range" in cut_off.headers
+    assert "range" not in again.headers and "if-range" not in again.headers
+    assert "from the beginning" in ended(pipeline, request, "fetched")["reason"]
+
+
+def test_asking_anew_takes_no_longer_than_one_fetch_may(resumed, provider):
+    slow = Answer(416, body=b"x" * 30, drip=(1, 0.05))  # 1.5 s of the 2
+    pipeline, request = resumed(
+        slow, Answer(hold=Gate()), fetch={"retries": 0, "timeout": "2s"}
+    )
+    record = pipeline.wait(request, "failed")
+    assert len(provider.requests) == 3 and record["error"]["code"] == "timeout_total"
+    assert 1900 <= record["attempts"][-1]["ms"] < 3300, "3500, were each given all of it"
+
+
+def test_a_416_that_nobody_asked_for_stays_what_it_is(pipeline, provider, receiver):
+    provider.answers(416)
+    record = pipeline.wait(pipeline.post(provider.url(), receiver.url()), "failed")
+    assert record["error"]["code"] == "http_status" and len(provider.requests) == 1
