@@ -11,6 +11,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/err.h"
 #include "pipeline/json.h"
+#include "terminal.h"
 
 #define READ_MAX (16u * 1024)
 /* One read in lines of one byte, each behind a name or inside an object, on top of OUTPUT_HIGH. */
@@ -122,7 +123,7 @@ int output_open(struct output *output, uv_loop_t *loop, bool json)
 	switch (uv_guess_handle(STDOUT_FILENO)) {
 	case UV_TTY:
 		output->is_terminal = true;
-		output->color = getenv("NO_COLOR") == NULL;
+		output->color = terminal_has_colors();
 		output->is_stream = true;
 		failed = uv_tty_init(loop, &output->to.tty, STDOUT_FILENO, 0);
 		break;

@@ -53,7 +53,7 @@ struct output {
 	bool writes, held; /* a write is under way; the sources are not read */
 };
 
-/* color: where stdout is a terminal and NO_COLOR is not set. Returns 0 or a uv error. */
+/* color: where stdout is a terminal and NO_COLOR is not set, or empty. Returns 0 or a uv error. */
 int output_open(struct output *output, uv_loop_t *loop, bool json);
 int output_source_open(struct output_source *source, struct output *output, const char *name);
 /* No more writers from us: the source closes itself once the last writer is gone. */

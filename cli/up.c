@@ -49,7 +49,7 @@ static const struct pl_setting up_settings[] = {
 	{ .name = "DATA_DIR",
 		.type = PL_SETTING_TEXT,
 		.help = "The folder that keeps Redis' files and socket; one `up` per folder. "
-			"Default: "
+			"Unset: "
 			"`$XDG_DATA_HOME/fetchback`, else `~/.local/share/fetchback`." },
 	{ .name = "REDIS_MEMORY",
 		.type = PL_SETTING_BYTES,

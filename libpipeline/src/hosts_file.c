@@ -150,8 +150,8 @@ enum pl_err pl_hosts_file_read(
 	if (err == PL_OK) {
 		err = pl_hosts_file_parse(text.len > 0 ? text.data : "", out, count, why);
 	} else {
-		snprintf(complaint, sizeof complaint, "%s",
-			err == PL_ELIMIT ? "the file is larger than 1 MiB" : strerror(errno));
+		snprintf(complaint, sizeof complaint, "can't read %.160s: %s", path,
+			err == PL_ELIMIT ? "it is larger than 1 MiB" : strerror(errno));
 		*why = complaint;
 	}
 	pl_buf_fini(&text);

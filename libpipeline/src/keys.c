@@ -159,8 +159,8 @@ enum pl_err pl_keys_read(const char *path, struct pl_keys **out, const char **wh
 	if (err == PL_OK) {
 		err = pl_keys_parse(text.len > 0 ? text.data : "", out, why);
 	} else {
-		snprintf(complaint, sizeof complaint, "%s",
-			err == PL_ELIMIT ? "the file is larger than 4 MiB" : strerror(errno));
+		snprintf(complaint, sizeof complaint, "can't read %.160s: %s", path,
+			err == PL_ELIMIT ? "it is larger than 4 MiB" : strerror(errno));
 		*why = complaint;
 	}
 	pl_buf_fini(&text);

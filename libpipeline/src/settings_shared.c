@@ -1,8 +1,10 @@
 #include "pipeline/settings.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/clock.h"
+#include "pipeline/hosts_file.h"
 #include "pipeline/keys.h"
 #include "pipeline/netpolicy.h"
 #include "redis_url.h"
@@ -54,6 +56,16 @@ static bool fits_keys(const char *path, const char **why)
 	if (pl_keys_read(path, &keys, why) != PL_OK)
 		return false;
 	pl_keys_free(keys);
+	return true;
+}
+
+static bool fits_hosts_file(const char *path, const char **why)
+{
+	struct pl_host_limit *limits;
+	size_t count;
+	if (pl_hosts_file_read(path, &limits, &count, why) != PL_OK)
+		return false;
+	free(limits);
 	return true;
 }
 
@@ -153,7 +165,7 @@ const struct pl_setting pl_settings_shared[] = {
 		.type = PL_SETTING_CHOICE,
 		.fallback = "info",
 		.choices = "debug|info|warn|error",
-		.help = "The least level that is logged." },
+		.help = "The lowest level that is logged." },
 	{ .name = "LOG_FORMAT",
 		.type = PL_SETTING_CHOICE,
 		.fallback = "json",
@@ -200,11 +212,13 @@ const struct pl_setting pl_settings_worker[] = {
 	{ .name = "HOSTS_FILE",
 		.type = PL_SETTING_TEXT,
 		.help = "A file of limits for named hosts: host[:port] concurrency=N rate=N; read "
-			"anew on SIGHUP." },
+			"anew on SIGHUP.",
+		.fits = fits_hosts_file },
 	{ .name = "PUBLIC_URL",
 		.type = PL_SETTING_TEXT,
 		.fallback = "http://127.0.0.1:3001",
-		.help = "Where the api is reached: for dataUrl, and never to be dialled." },
+		.help = "Where the api is reached: dataUrl begins with it; no provider or callback "
+			"may be there." },
 	{ .name = "CA_FILE",
 		.type = PL_SETTING_TEXT,
 		.help = "A file of the certificate authorities to trust; unset: the system's." },

@@ -64,3 +64,9 @@ def test_flags_win_over_the_environment(programs, redis):
         port = str(taken.getsockname()[1])
         code, said = run("api", "--port", port, REDIS_URL=redis.url, PORT=str(stage.free_port()))
     assert code == 100 and port in said
+
+
+@pytest.mark.parametrize("name, setting", [("api", "API_KEYS"), ("consumer", "HOSTS_FILE"), ("responder", "API_KEYS")])
+def test_a_file_that_cannot_be_read_is_named(programs, name, setting):
+    code, said = run(name, "--check", **{setting: "/nowhere/at/all"})
+    assert code == 100 and f"{setting}: can't read /nowhere/at/all: No such file or directory.\n" in said

@@ -158,7 +158,9 @@ static void a_file_is_read(void **state)
 	is_limit(0, "a.example:1", "- 2.000000");
 	unlink(path);
 	assert_int_equal(pl_hosts_file_read(path, &limits, &count, &why), PL_ESYS);
-	assert_string_equal(why, "No such file or directory");
+	char wanted[96];
+	snprintf(wanted, sizeof wanted, "can't read %s: No such file or directory", path);
+	assert_string_equal(why, wanted);
 }
 
 int main(void)

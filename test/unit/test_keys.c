@@ -183,7 +183,9 @@ static void a_file_is_read(void **state)
 	pl_keys_free(keys);
 	unlink(path);
 	assert_int_equal(pl_keys_read(path, &keys, &why), PL_ESYS);
-	assert_string_equal(why, "No such file or directory");
+	char wanted[96];
+	snprintf(wanted, sizeof wanted, "can't read %s: No such file or directory", path);
+	assert_string_equal(why, wanted);
 	assert_int_equal(pl_keys_read("/", &keys, &why), PL_ESYS);
 	pl_keys_free(NULL);
 }
