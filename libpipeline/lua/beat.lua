@@ -26,12 +26,12 @@ for _, dead in ipairs(call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 4)
 	local back, gone, slots = {}, {}, {}
 	for i = 1, #held, 2 do
 		local id, hold = held[i], held[i + 1]
-		local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
+		local mark, p, lane = hold_parts(hold)
 		gone[#gone + 1] = id
 		slots[lane] = (slots[lane] or 0) + 1
 		local last = last_line(id)
 		if last then
-			if string.sub(hold, 1, 1) ~= '#' and queue_of(last[3]) and not is_paused(last[3]) then
+			if mark ~= '#' and queue_of(last[3]) and not is_paused(last[3]) then
 				append_event(id, last, now, {}, 'qw', 'requeued', q, nil, 'its worker is gone')
 				group(back, p, lane, id)
 			end

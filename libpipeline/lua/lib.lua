@@ -256,9 +256,13 @@ local function holder_of(q, id)
 	return nil
 end
 
--- A held value is a mark, the priority and the lane. Marks: '-' nobody has touched the record since
--- reserve · '!' somebody has: settle reads it before it writes · '#' it is not the worker's business
--- any more: settle lets go, whatever the verdict.
+-- A held value is a mark, the priority, the lane, and the serial of the reserve or recover that told
+-- the worker, by which settle knows this hold from an earlier one of the same request. Marks: '-'
+-- nobody has touched the record since reserve · '!' somebody has: settle reads it before it writes ·
+-- '#' it is not the worker's business any more: settle lets go, whatever the verdict.
+local function hold_text(mark, p, lane, serial) return mark .. p .. lane .. ' ' .. serial end
+local function hold_parts(hold) return string.match(hold, '^(.)(.)(%S+) (%S+)$') end
+
 local function touch(id, worker, hold, mark, message)
 	call('HSET', held_key(worker), id, mark .. string.sub(hold, 2))
 	if message then call('RPUSH', T .. 'ctl:' .. worker, message .. ' ' .. id) end

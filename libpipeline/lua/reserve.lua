@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- reserve: moves up to `want` ids from the lanes into the worker's held set.
 --
--- ARGV: queue, worker, want, weighing position, host concurrency, host rate, cold ms, most
---   undelivered bytes
+-- ARGV: queue, worker, serial of this call, want, weighing position, host concurrency, host rate,
+--   cold ms, most undelivered bytes
 -- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms from now, -1: none), then per
 -- request: id, record }.
-local q, worker, want, position = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local limits = { host_concurrency = tonumber(ARGV[5]), rate = tonumber(ARGV[6]), cold_ms = tonumber(ARGV[7]) }
-local bytes_max = tonumber(ARGV[8])
+local q, worker, serial, want, position = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
+local bytes_max = tonumber(ARGV[9])
 local READ_STEP = 16 -- records read at once
 local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
 local now = now_ms()
@@ -133,10 +133,11 @@ local function serve(p, most)
 		popped = call('LPOP', lane_key(q, p, lane), take) or {}
 	end
 	local alive = living(popped)
+	local hold = hold_text('-', p, lane, serial)
 	for _, id in ipairs(alive) do
 		ids[#ids + 1] = id
 		holds[#holds + 1] = id
-		holds[#holds + 1] = '-' .. p .. lane
+		holds[#holds + 1] = hold
 	end
 	taken = taken + #alive
 	host.n = host.n + #alive

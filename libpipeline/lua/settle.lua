@@ -2,18 +2,19 @@
 -- settle: takes requests out of the worker's held set and carries out their verdicts.
 --
 -- ARGV: queue, worker, host concurrency, cold ms, breaker ms, how many failure callbacks, these (failed
---   id, own id, priority, lane, record text), then per request: id, verdict, outcome, hold ms,
---   delay ms, deliver lane, data bytes, chunk token, chunks, owner,
+--   id, own id, priority, lane, record text), then per request: id, serial of its hold, verdict,
+--   outcome, hold ms, delay ms, deliver lane, data bytes, chunk token, chunks, owner,
 --   bytes the record will use, text
 -- verdict  D done · R retry after delay ms · F failed · B back to its lane's head · X let go of
 --          (what was written while it was held stands: cancelled, paused)
 -- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
 -- text     the event line (data block first), made for a record that nobody touched meanwhile
--- No id may stand twice in a batch. Returns a number each: 1 settled, 0 stale.
+-- Stale is what the worker does not hold, or holds anew: a settle whose answer was lost may come
+-- again after its request has come back. Returns a number each: 1 settled, 0 stale.
 local q, worker = ARGV[1], ARGV[2]
 local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local breaker_ms = tonumber(ARGV[5])
-local STEP, FIRST = 12, 7 + 5 * tonumber(ARGV[6])
+local STEP, FIRST = 13, 7 + 5 * tonumber(ARGV[6])
 local now = now_ms()
 
 local ids = {}
@@ -71,15 +72,13 @@ local function lead_on(id, text)
 	end
 end
 
-local function carry_out(id, hold, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, kept, text)
-	local p, lane = string.sub(hold, 2, 2), string.sub(hold, 3)
+local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, kept, text)
 	local host = host_for(lane)
 	host.n = host.n + 1
 	if outcome ~= '-' then host[outcome] = host[outcome] + 1 end
 	host.hold = math.max(host.hold, hold_ms)
 
 	local paused = false
-	local mark = string.sub(hold, 1, 1)
 	if mark ~= '-' then call('PUBLISH', T .. 'ack', id) end
 	if mark == '#' then return end
 	if mark == '!' then
@@ -135,13 +134,14 @@ end
 
 for k, id in ipairs(ids) do
 	local at = FIRST + (k - 1) * STEP
-	local hold = holds[k]
-	answers[k] = hold and 1 or 0
-	if hold then
+	local mark, p, lane, serial
+	if holds[k] then mark, p, lane, serial = hold_parts(holds[k]) end
+	answers[k] = serial == ARGV[at + 1] and 1 or 0
+	if answers[k] == 1 then
 		gone[#gone + 1] = id
-		carry_out(id, hold, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]),
-			ARGV[at + 5], tonumber(ARGV[at + 6]), ARGV[at + 7], tonumber(ARGV[at + 8]), ARGV[at + 9],
-			tonumber(ARGV[at + 10]), ARGV[at + 11])
+		carry_out(id, mark, p, lane, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
+			ARGV[at + 6], tonumber(ARGV[at + 7]), ARGV[at + 8], tonumber(ARGV[at + 9]), ARGV[at + 10],
+			tonumber(ARGV[at + 11]), ARGV[at + 12])
 	end
 end
 

@@ -59,6 +59,9 @@ static void scripts_compose(void)
 		[LIMITS] = pl_lua_limits,
 		[DOCTOR] = pl_lua_doctor,
 		[CHUNK] = pl_lua_chunk,
+		[DATAKEY] = pl_lua_datakey,
+		[WAKE] = pl_lua_wake,
+		[WATCH] = pl_lua_watch,
 	};
 	for (int verb = 0; verb < VERBS; verb++)
 		script_compose((enum verb)verb, sources[verb]);

@@ -12,6 +12,8 @@
 #define PUSH_HEAD   2
 #define PUSH_FIELDS 9
 
+#define CHUNK_KEY_REST 32 /* of a chunk's key, beside its token: tag, letters, number */
+
 struct push_call {
 	pl_push_cb cb;
 	void *arg;
@@ -159,61 +161,36 @@ static void on_bytes(void *arg, enum pl_err err, const redisReply *reply)
 	free(call);
 }
 
-static void call_for_bytes(
-	struct pl_queue *queue, int argc, const char *const *argv, pl_bytes_cb cb, void *arg)
+static struct bytes_call *bytes_call(pl_bytes_cb cb, void *arg)
 {
-	enum { ARGS_MAX = 4 };
-	size_t len[ARGS_MAX];
-	PL_ASSERT(argc <= ARGS_MAX);
-	for (int i = 0; i < argc; i++)
-		len[i] = strlen(argv[i]);
 	struct bytes_call *call = pl_alloc(sizeof *call);
 	*call = (struct bytes_call) { cb, arg };
-	pl_redis_call(queue->commands, argc, argv, len, 0, on_bytes, call);
+	return call;
 }
 
 void pl_queue_chunk_get(
 	struct pl_queue *queue, const char *token, unsigned number, pl_bytes_cb cb, void *arg)
 {
 	struct pl_buf key;
-	pl_buf_init(&key, 256);
-	if (pl_buf_format(&key, TAG "b:%s:%u", token, number) == PL_OK)
-		call_for_bytes(queue, 2, (const char *const[]) { "GET", key.data }, cb, arg);
+	pl_buf_init(&key, strlen(token) + CHUNK_KEY_REST);
+	enum pl_err err = pl_buf_format(&key, TAG "b:%s:%u", token, number);
+	PL_ASSERT(err == PL_OK);
+	pl_redis_call(queue->commands, 2, (const char *const[]) { "GET", key.data }, NULL, 0,
+		on_bytes, bytes_call(cb, arg));
 	pl_buf_fini(&key);
 }
 
-struct key_call {
-	struct pl_queue *queue;
-	pl_bytes_cb cb;
-	void *arg;
-};
-
 #define DATA_KEY_SIZE 32
-#define DATA_KEY      TAG "datakey"
-
-/* What stands in Redis wins over what was just offered: SET NX, then GET. */
-static void on_key_offered(void *arg, enum pl_err err, const redisReply *reply)
-{
-	struct key_call *call = arg;
-	err = reply_error(err, reply, NULL);
-	if (err == PL_OK)
-		call_for_bytes(call->queue, 2, (const char *const[]) { "GET", DATA_KEY }, call->cb,
-			call->arg);
-	else
-		call->cb(call->arg, err, NULL, 0);
-	free(call);
-}
 
 void pl_queue_data_key(struct pl_queue *queue, pl_bytes_cb cb, void *arg)
 {
 	unsigned char key[DATA_KEY_SIZE];
 	int got = uv_random(NULL, NULL, key, sizeof key, 0, NULL);
 	PL_ASSERT(got == 0);
-	struct key_call *call = pl_alloc(sizeof *call);
-	*call = (struct key_call) { queue, cb, arg };
-	const char *const argv[] = { "SET", DATA_KEY, (const char *)key, "NX" };
-	const size_t len[] = { 3, sizeof DATA_KEY - 1, sizeof key, 2 };
-	pl_redis_call(queue->commands, 4, argv, len, 0, on_key_offered, call);
+	struct args args;
+	args_begin(&args, 1);
+	args_bytes(&args, (const char *)key, sizeof key);
+	args_eval(&args, queue, DATAKEY, on_bytes, bytes_call(cb, arg));
 }
 
 struct memory_call {

@@ -217,16 +217,9 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 
 void pl_queue_watch(struct pl_queue *queue, const char *id, unsigned seconds)
 {
-	uint64_t now_s = pl_clock_wall_ms() / 1000;
-	char until[24], now[24], ttl[12];
-	snprintf(until, sizeof until, "%" PRIu64, now_s + seconds);
-	snprintf(now, sizeof now, "%" PRIu64, now_s);
-	snprintf(ttl, sizeof ttl, "%u", seconds);
-	pl_redis_call(queue->commands, 4,
-		(const char *const[]) { "ZADD", TAG "watched", until, id }, NULL, 0, NULL, NULL);
-	pl_redis_call(queue->commands, 4,
-		(const char *const[]) { "ZREMRANGEBYSCORE", TAG "watched", "-inf", now }, NULL, 0,
-		NULL, NULL);
-	pl_redis_call(queue->commands, 3, (const char *const[]) { "EXPIRE", TAG "watched", ttl },
-		NULL, 0, NULL, NULL);
+	struct args args;
+	args_begin(&args, 2);
+	args_text(&args, id);
+	args_number(&args, seconds);
+	args_eval(&args, queue, WATCH, NULL, NULL);
 }

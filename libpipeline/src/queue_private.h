@@ -27,6 +27,9 @@ enum verb {
 	RETAIN,
 	LIMITS,
 	DOCTOR,
+	DATAKEY,
+	WAKE,
+	WATCH,
 	VERBS
 };
 

@@ -9,7 +9,7 @@
 #include "queue_private.h"
 
 #define SETTLE_HEAD    6
-#define SETTLE_FIELDS  12
+#define SETTLE_FIELDS  13
 #define FAILURE_FIELDS 5
 
 struct done_call {
@@ -160,16 +160,17 @@ static void on_reserve(void *arg, enum pl_err err, const redisReply *reply)
 	free(call);
 }
 
-void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name, unsigned want,
-	uint64_t bytes_max, pl_reserve_cb cb, void *arg)
+void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	uint64_t serial, unsigned want, uint64_t bytes_max, pl_reserve_cb cb, void *arg)
 {
 	PL_ASSERT(want > 0 && want <= PL_RESERVE_MAX);
 	struct reserve_call *call = pl_alloc(sizeof *call);
 	*call = (struct reserve_call) { cb, arg };
 	struct args args;
-	args_begin(&args, 8);
+	args_begin(&args, 9);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
+	args_number(&args, serial);
 	args_number(&args, want);
 	args_number(&args, queue->weighing);
 	args_number(&args, queue->options.host_concurrency);
@@ -181,16 +182,19 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 }
 
 void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *name,
-	const char *const *known, size_t count, pl_reserve_cb cb, void *arg)
+	uint64_t serial, const struct pl_known *known, size_t count, pl_reserve_cb cb, void *arg)
 {
 	struct reserve_call *call = pl_alloc(sizeof *call);
 	*call = (struct reserve_call) { cb, arg };
 	struct args args;
-	args_begin(&args, 2 + count);
+	args_begin(&args, 3 + 2 * count);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
-	for (size_t i = 0; i < count; i++)
-		args_text(&args, known[i]);
+	args_number(&args, serial);
+	for (size_t i = 0; i < count; i++) {
+		args_text(&args, known[i].id);
+		args_number(&args, known[i].serial);
+	}
 	args_eval(&args, queue, RECOVER, on_reserve, call);
 }
 
@@ -226,6 +230,7 @@ static void args_failure(struct args *args, const struct pl_settle *item)
 static void args_settle(struct args *args, const struct pl_settle *item)
 {
 	args_text(args, item->id);
+	args_number(args, item->serial);
 	args_letter(args, (char)item->verdict);
 	args_letter(args, (char)item->outcome);
 	args_number(args, item->hold_ms);
@@ -346,12 +351,14 @@ void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *na
 	pl_redis_call(queue->listener, argc, argv, len, (PL_LISTEN_S + 1) * 1000, on_listen, call);
 }
 
-void pl_queue_wake(struct pl_queue *queue, const char *name, pl_done_cb cb, void *arg)
+void pl_queue_wake(
+	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg)
 {
-	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE];
-	snprintf(control, sizeof control, TAG "ctl:%s", name);
-	pl_redis_call(queue->commands, 3, (const char *const[]) { "RPUSH", control, "wake" }, NULL,
-		0, on_done, done_call(cb, arg));
+	struct args args;
+	args_begin(&args, 2);
+	args_text(&args, stage_letter(stage));
+	args_text(&args, name);
+	args_eval(&args, queue, WAKE, on_done, done_call(cb, arg));
 }
 
 void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,

@@ -20,5 +20,8 @@ extern const char pl_lua_retain[];
 extern const char pl_lua_limits[];
 extern const char pl_lua_doctor[];
 extern const char pl_lua_chunk[];
+extern const char pl_lua_datakey[];
+extern const char pl_lua_wake[];
+extern const char pl_lua_watch[];
 
 #endif

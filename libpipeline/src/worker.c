@@ -80,7 +80,10 @@ void worker_lost_lease(struct pl_worker *worker)
 		"%zu requests held by worker %s are others' now; registering anew",
 		worker->running.count + worker->settling.count, worker->name);
 	worker_count(worker, WORKER_LEASES_LOST, 1);
+	if (worker->listen_underway) /* for a list into which nobody writes any more */
+		pl_queue_wake(worker->queue, worker->work->stage, worker->name, NULL, NULL);
 	worker->name[0] = '\0';
+	worker->leases++;
 	worker->lease_until_ms = 0;
 	worker->reserve_unknown = false;
 	jobs_drop_all(worker);
@@ -116,23 +119,32 @@ void worker_refused(struct pl_worker *worker)
 
 struct lease_call { /* which name asked, and from when its lease counts */
 	struct pl_worker *worker;
+	unsigned leases;
 	uint64_t until_ms;
 };
 
 static struct lease_call *lease_call(struct pl_worker *worker)
 {
 	struct lease_call *call = pl_alloc(sizeof *call);
-	*call = (struct lease_call) { worker, pl_clock_boot_ms() + worker->lease_ms };
+	*call = (struct lease_call) { worker, worker->leases,
+		pl_clock_boot_ms() + worker->lease_ms };
 	return call;
+}
+
+/* Ends a call about the lease: until when it counts, or 0 when it was another name's. */
+static uint64_t lease_call_end(struct lease_call *call)
+{
+	struct pl_worker *worker = call->worker;
+	uint64_t until_ms = call->leases == worker->leases ? call->until_ms : 0;
+	free(call);
+	worker->beat_underway = false;
+	return until_ms;
 }
 
 static void on_registered(void *arg, enum pl_err err, const char *why)
 {
-	struct lease_call *call = arg;
-	struct pl_worker *worker = call->worker;
-	uint64_t until_ms = call->until_ms;
-	free(call);
-	worker->beat_underway = false;
+	struct pl_worker *worker = ((struct lease_call *)arg)->worker;
+	uint64_t until_ms = lease_call_end(arg);
 	if (worker->phase != WORKER_JOINING)
 		return;
 	if (err == PL_ECONFLICT) {
@@ -155,13 +167,14 @@ static void on_registered(void *arg, enum pl_err err, const char *why)
 
 static void on_beat(void *arg, enum pl_err err, unsigned reaped, unsigned requeued, bool more)
 {
-	struct lease_call *call = arg;
-	struct pl_worker *worker = call->worker;
-	uint64_t until_ms = call->until_ms;
-	free(call);
-	worker->beat_underway = false;
+	struct pl_worker *worker = ((struct lease_call *)arg)->worker;
+	uint64_t until_ms = lease_call_end(arg);
 	if (worker->phase != WORKER_JOINING && worker->phase != WORKER_SERVING)
 		return;
+	if (until_ms == 0) { /* a new name waits for this answer to register */
+		join(worker);
+		return;
+	}
 	if (err == PL_OK || err == PL_ESTALE) {
 		worker_count(worker, WORKER_REAPED, reaped);
 		worker_count(worker, WORKER_REQUEUED, requeued);
@@ -268,7 +281,8 @@ void worker_listen(struct pl_worker *worker)
 	if (worker->listen_underway) {
 		if (bell && !worker->listen_bell) {
 			worker->listen_bell = true; /* asked for once; the wake ends this call */
-			pl_queue_wake(worker->queue, worker->name, on_woken, worker);
+			pl_queue_wake(
+				worker->queue, worker->work->stage, worker->name, on_woken, worker);
 		}
 		return;
 	}

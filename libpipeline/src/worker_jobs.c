@@ -294,6 +294,7 @@ void jobs_settle(struct pl_worker *worker)
 			outcome->verdict == PL_SETTLE_DONE && worker->work->stage == PL_STAGE_FETCH;
 		items[count++] = (struct pl_settle) {
 			.id = job->id,
+			.serial = job->serial,
 			.verdict = outcome->verdict,
 			.outcome = outcome->outcome,
 			.hold_ms = outcome->hold_ms,
@@ -381,6 +382,7 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 {
 	struct pl_job *job = pl_calloc(1, sizeof *job);
 	job->worker = worker;
+	job->serial = worker->serial;
 	job->started_ms = pl_clock_wall_ms();
 	job->started_mono_ms = pl_clock_mono_ms();
 	memcpy(job->id, item->id, strnlen(item->id, PL_UUID_SIZE - 1));
@@ -414,6 +416,13 @@ static void on_reserved(void *arg, enum pl_err err, enum pl_reserve_note note, i
 {
 	struct pl_worker *worker = arg;
 	worker->reserve_underway = false;
+	if (worker->phase == WORKER_CLOSED)
+		return;
+	if (worker->asked_leases != worker->leases) { /* it was asked under an earlier name */
+		worker->more = true;
+		worker_check_drained(worker);
+		return;
+	}
 	if (err == PL_ESTALE) {
 		worker_lost_lease(worker);
 		return;
@@ -450,25 +459,33 @@ static void on_recovered(void *arg, enum pl_err err, enum pl_reserve_note note, 
 	const struct pl_reserved *items, size_t count)
 {
 	struct pl_worker *worker = arg;
-	if (err == PL_OK) {
+	if (err == PL_OK && worker->asked_leases == worker->leases) {
 		worker->reserve_unknown = false;
 		worker->more = true;
 	}
 	on_reserved(worker, err, note, next_due_ms, items, count);
 }
 
+/* One call for requests at a time; the serial of what it brings is its own. */
+static void ask(struct pl_worker *worker)
+{
+	worker->reserve_underway = true;
+	worker->serial++;
+	worker->asked_leases = worker->leases;
+}
+
 void jobs_recover(struct pl_worker *worker)
 {
 	size_t room = worker->running.count + worker->settling.count, count = 0;
-	const char **known = pl_alloc((room + 1) * sizeof *known);
+	struct pl_known *known = pl_alloc((room + 1) * sizeof *known);
 	struct pl_job *job;
 	DL_FOREACH(worker->running.first, job)
-	known[count++] = job->id;
+	known[count++] = (struct pl_known) { job->id, job->serial };
 	DL_FOREACH(worker->settling.first, job)
-	known[count++] = job->id;
-	worker->reserve_underway = true;
-	pl_queue_recover(worker->queue, worker->work->stage, worker->name, known, count,
-		on_recovered, worker);
+	known[count++] = (struct pl_known) { job->id, job->serial };
+	ask(worker);
+	pl_queue_recover(worker->queue, worker->work->stage, worker->name, worker->serial, known,
+		count, on_recovered, worker);
 	free(known);
 }
 
@@ -486,10 +503,10 @@ void jobs_reserve(struct pl_worker *worker)
 		return;
 	size_t room = worker->prefetch - busy;
 	unsigned want = room < PL_RESERVE_MAX ? (unsigned)room : PL_RESERVE_MAX;
-	worker->reserve_underway = true;
+	ask(worker);
 	worker->wanted = want;
 	worker->more = false;
-	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, want,
+	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, worker->serial, want,
 		worker->work->stage == PL_STAGE_FETCH ? worker->bytes_max : 0, on_reserved, worker);
 }
 

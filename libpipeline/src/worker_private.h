@@ -42,14 +42,17 @@ struct pl_worker {
 	uint64_t lease_ms;
 	uint64_t lease_until_ms; /* boot clock, taken before the lease was asked for */
 	bool beat_underway;
+	unsigned leases; /* lost: an answer to a call made under an earlier name says nothing now */
 
 	struct job_list running; /* begun, not settled */
 	struct job_list
 		settling; /* verdict known, waits for Redis; the first `sent` are under way */
 	size_t sent;
 	bool reserve_underway;
-	size_t wanted;        /* by the reserve under way */
-	bool reserve_unknown; /* its answer was lost: recover before reserving again */
+	uint64_t serial;       /* of the reserve or recover under way, or the last one */
+	unsigned asked_leases; /* worker->leases when it was asked */
+	size_t wanted;         /* by the reserve under way */
+	bool reserve_unknown;  /* its answer was lost: recover before reserving again */
 	char early[WORKER_EARLY_MAX][PL_UUID_SIZE]; /* to be cut, and not here yet */
 	size_t early_count;
 	uint64_t full_until_ms; /* mono: Redis has refused bodies */

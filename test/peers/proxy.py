@@ -6,11 +6,15 @@ proxy: a wire between two programs that goes wrong on command.
     proxy.cut_after = 100    bytes, both ways together; then both sides see a reset
     proxy.freeze()           half-open: everything stays connected, nothing arrives any more
     proxy.thaw()
+    proxy.hold("EVALSHA")    what is sent waits, on connections that have sent this Redis command
+    proxy.release()          it goes on, in order
+    proxy.mute("EVALSHA")    what is answered is lost, on such connections, until they are cut
     proxy.refuse = True      new connections are closed at once
     proxy.cut()              breaks what is connected
 """
 import asyncio
 import os
+import re
 import shutil
 import socket
 import struct
@@ -19,6 +23,7 @@ import tempfile
 from . import stage
 
 PIECE = 64 * 1024
+VERB = re.compile(rb"\$\d+\r\n([A-Z]{4,})\r\n")  # SHA-1s are lower-case
 
 
 class Proxy:
@@ -34,7 +39,10 @@ class Proxy:
         self.bytes_up = 0  # from whoever connected, to the target
         self.bytes_down = 0
         self.commands = 0  # Redis commands among bytes_up
-        self._pairs = set()
+        self._pairs = {}  # to the Redis commands it has sent
+        self._held = None
+        self._kept = []  # (writer, bytes) that wait
+        self._muted = None
         self._thawed = asyncio.Event()
         self._thawed.set()
         self._short = tempfile.mkdtemp(prefix="fb-") if unix else None
@@ -70,14 +78,14 @@ class Proxy:
         except OSError:
             return _reset(writer)
         pair = (writer, far_writer)
-        self._pairs.add(pair)
+        self._pairs[pair] = set()
         try:
             await asyncio.gather(
                 self._pump(reader, far_writer, pair, up=True),
                 self._pump(far_reader, writer, pair, up=False),
             )
         finally:
-            self._pairs.discard(pair)
+            self._pairs.pop(pair, None)
             for side in pair:
                 side.close()
 
@@ -88,11 +96,18 @@ class Proxy:
                 if self.delay or self.rate:
                     await asyncio.sleep(self.delay + (len(data) / self.rate if self.rate else 0))
                 await self._thawed.wait()
+                sent = self._pairs[pair]
                 if up:
                     self.bytes_up += len(data)
+                    sent.update(VERB.findall(data))
                     self.commands += counter.feed(data)
+                    if self._held in sent:
+                        self._kept.append((writer, data))
+                        continue
                 else:
                     self.bytes_down += len(data)
+                    if self._muted in sent:
+                        continue
                 writer.write(data)
                 await writer.drain()
                 if self.cut_after is not None and self.bytes_up + self.bytes_down >= self.cut_after:
@@ -111,8 +126,28 @@ class Proxy:
     def thaw(self):
         stage.call(self._thawed.set)
 
+    def hold(self, verb):
+        self._held = verb.encode()
+
+    def release(self):
+        stage.call(self._release)
+
+    def _release(self):
+        self._held = None
+        for writer, data in self._kept:
+            writer.write(data)
+        self._kept.clear()
+
+    def mute(self, verb):
+        self._muted = verb.encode()
+
     def cut(self):
-        stage.call(lambda: [self._break(pair) for pair in list(self._pairs)])
+        stage.call(self._cut)
+
+    def _cut(self):
+        self._muted = None
+        for pair in list(self._pairs):
+            self._break(pair)
 
     @property
     def connected(self):

@@ -6,6 +6,7 @@ import pytest
 
 from peers import patience
 from peers.redis import RedisError
+from peers.tail import Tail
 from peers.web import Answer, Gate
 
 HEAL = 2.0  # seconds after PONG, SPEC P5
@@ -150,3 +151,23 @@ def test_a_full_redis_refuses_and_still_drains(launch, provider, receiver):
         pipeline.redis.call("SET", "x", b"y" * 100000)
     pipeline.redis.call("CONFIG", "SET", "maxmemory", "512mb")
     delivers_soon(pipeline, provider, receiver, within=3)
+
+
+def test_a_full_redis_lets_go_of_what_is_large_too(launch, provider, receiver):
+    """A body above 1 MiB goes out as dataUrl, whose key nobody has asked for yet; and a tail is told."""
+    pipeline = launch()
+    provider.answers(Answer(body=b"y" * (2 << 20)))
+    assert pipeline.call("POST", "/queues/responses/pause").status == 200
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait(request, "fetched")
+    pipeline.redis.call("CONFIG", "SET", "maxmemory", "3mb")
+    with pytest.raises(RedisError, match="OOM"):
+        pipeline.redis.call("SET", "x", b"y")
+    tail = Tail(pipeline, request)
+    assert tail.take(2)[-1].data["event"] == "fetched"
+    assert pipeline.redis.call("ZSCORE", "{f0}:watched", request)
+    assert pipeline.call("POST", "/queues/responses/resume").status == 200
+    assert receiver.got(1)[0].json["dataUrl"]
+    assert tail.rest()[-1].name == "end"
+    tail.close()
+    pipeline.redis.call("CONFIG", "SET", "maxmemory", "512mb")

@@ -12,7 +12,8 @@
  * Memory   what a call is given is copied; what a completion is given is borrowed for its time.
  * Failure  PL_EREDIS leaves everything where it was, asking again is safe; after PL_EUNKNOWN it
  *          may have happened, and asking again is safe all the same: push is idempotent by id, and
- *          settle answers "stale" for what is settled. PL_ELIMIT: Redis is at its memory limit.
+ *          settle answers "stale" for what is settled, even if the worker has been given it anew.
+ * PL_ELIMIT: Redis is at its memory limit.
  */
 #ifndef PIPELINE_QUEUE_H
 #define PIPELINE_QUEUE_H
@@ -235,13 +236,18 @@ enum pl_reserve_note {
 /* next_due_ms: from now, -1 for none. */
 typedef void (*pl_reserve_cb)(void *arg, enum pl_err err, enum pl_reserve_note note,
 	int64_t next_due_ms, const struct pl_reserved *items, size_t count);
-/* want <= PL_RESERVE_MAX. bytes_max: most undelivered bytes in Redis, 0 for no limit. */
-void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name, unsigned want,
-	uint64_t bytes_max, pl_reserve_cb cb, void *arg);
+/* serial: another one for each reserve and recover of a name; a settle gives it back. want <=
+ * PL_RESERVE_MAX. bytes_max: most undelivered bytes in Redis, 0 for no limit. */
+void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	uint64_t serial, unsigned want, uint64_t bytes_max, pl_reserve_cb cb, void *arg);
 
-/* After a reserve of unknown outcome: what this worker holds beyond the ids it knows. */
+struct pl_known {
+	const char *id;
+	uint64_t serial; /* by which it came */
+};
+/* After a reserve of unknown outcome: what this worker holds beyond what it knows. */
 void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *name,
-	const char *const *known, size_t count, pl_reserve_cb cb, void *arg);
+	uint64_t serial, const struct pl_known *known, size_t count, pl_reserve_cb cb, void *arg);
 
 enum pl_settle_verdict {
 	PL_SETTLE_DONE = 'D',
@@ -284,6 +290,7 @@ struct pl_failure { /* a failure callback, stored together with the failure it t
 };
 struct pl_settle {
 	const char *id;
+	uint64_t serial; /* of the reserve or recover that brought it */
 	enum pl_settle_verdict verdict;
 	enum pl_outcome outcome;
 	uint64_t hold_ms;         /* hold the host for so long; 0: no */
@@ -298,7 +305,7 @@ struct pl_settle {
 	const char *text;                 /* the event line, data block first; "" for none */
 	size_t text_len;
 };
-/* settled[i]: false is stale: somebody else's now. */
+/* settled[i]: false is stale: settled before, or somebody else's now. */
 typedef void (*pl_settle_cb)(void *arg, enum pl_err err, const bool *settled);
 void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg);
@@ -309,7 +316,8 @@ typedef void (*pl_listen_cb)(void *arg, enum pl_err err, const char *message);
 void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
 	pl_listen_cb cb, void *arg);
 /* Ends the worker's own listen early, with "wake". */
-void pl_queue_wake(struct pl_queue *queue, const char *name, pl_done_cb cb, void *arg);
+void pl_queue_wake(
+	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);
 /* Goes: the name is forgotten if it holds nothing, and the bell is passed on. */
 void pl_queue_leave(
 	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);

@@ -43,6 +43,7 @@ struct pl_job {
 	bool is_cut; /* cut was called: whatever comes, it is no attempt */
 	/* The worker's own. */
 	struct pl_job *prev, *next;
+	uint64_t serial;                /* of the reserve or recover that brought it */
 	struct pl_job_outcome *outcome; /* NULL while it runs */
 	bool dropped;                   /* the lease is gone: free, don't settle */
 };

@@ -1,0 +1,72 @@
+"""Redis has done what it was asked, and its answer is lost: asking again changes nothing twice."""
+import json
+
+from peers import patience
+from peers.web import Answer, Gate
+
+
+def holds(redis, request):
+    return any(redis.call("HEXISTS", key, request) for key in redis.call("KEYS", "{f0}:held:*"))
+
+
+def numbers(pipeline, request):
+    return [event["n"] for event in pipeline.logs(request)]
+
+
+def test_a_settle_that_comes_again_does_not_settle_what_came_back(launch, redis, proxy, provider, receiver):
+    """Delivered, its answer lost; redelivered and reserved by the same responder, that answer lost too."""
+    wire, gate = proxy(redis.path, unix=True), Gate()
+    pipeline = launch(redis=redis, only={"responder": {"REDIS_URL": wire.redis_url}})
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    receiver.answers(Answer(hold=gate), 200)
+    request = pipeline.post(provider.url(), receiver.url())
+    receiver.holds(1)
+    wire.mute("EVALSHA")
+    gate.open()
+    pipeline.wait(request, "delivered")
+    assert pipeline.call("POST", f"/requests/{request}/redeliver").status == 200
+    patience.until(lambda: holds(redis, request), "the responder to hold it again")
+    wire.cut()
+    receiver.got(3)
+    pipeline.wait(request, "delivered")
+    assert numbers(pipeline, request) == list(range(1, 6)), pipeline.logs(request)
+
+
+def test_a_retry_is_settled_once(launch, redis, proxy, provider, receiver):
+    wire, gate = proxy(redis.path, unix=True), Gate()
+    pipeline = launch(redis=redis, only={"consumer": {"REDIS_URL": wire.redis_url}})
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    provider.serves("/again", Answer(503, hold=gate), {"second": 1})
+    request = pipeline.post(provider.url("/again"), receiver.url(), fetch={"schedule": ["0s"], "retries": 3})
+    provider.holds(1)
+    wire.mute("EVALSHA")
+    gate.open()
+    pipeline.wait_attempts(request, "fetch", 1)
+    pipeline.post(provider.url(), receiver.url())  # rings the bell
+    patience.until(lambda: holds(redis, request), "the consumer to hold it again")
+    wire.cut()
+    pipeline.wait(request, "delivered")
+    assert numbers(pipeline, request) == list(range(1, 5)), pipeline.logs(request)
+    assert len(pipeline.attempts(request, "fetch")) == 2
+
+
+def test_a_lease_is_lost_once(launch, redis, proxy, provider, receiver):
+    """A beat and a reserve are on their way when Redis forgets their worker: it takes one new name."""
+    wire = proxy(redis.path, unix=True)
+    pipeline = launch(redis=redis, only={"consumer": {"REDIS_URL": wire.redis_url}}, LEASE="3s")
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    wire.hold("EVALSHA")
+    before = wire.commands
+    patience.until(lambda: wire.commands > before, "a beat to be on its way")
+    before = wire.commands
+    pipeline.post(provider.url(), receiver.url())
+    patience.until(lambda: wire.commands > before, "a reserve to be on its way")
+    redis.call("FLUSHALL")
+    wire.release()
+    pipeline.consumer.wait_said("lease_lost")
+    pipeline.wait(pipeline.post(provider.url("/later"), receiver.url("/later")), "delivered")
+    said = [json.loads(line) for line in pipeline.consumer.story().splitlines() if line.startswith("{")]
+    assert len([line for line in said if line["event"] == "lease_lost"]) == 1
+    names = [line["reason"].split()[-1] for line in said if line["event"] == "serving"]
+    assert [len(name) for name in names] == [32, 32] and len(set(names)) == 2, names
+    assert redis.call("ZRANGE", "{f0}:f:workers", 0, -1) == [names[-1].encode()]
