@@ -251,13 +251,53 @@ static bool is_host_ours(struct api *api, struct pl_http_call *call)
 	return false;
 }
 
+/* A browser says Origin: scheme, host and port, or "null". */
+static bool is_origin_ours(const struct hosts *hosts, const char *origin)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t len = strlen(schemes[i]);
+		if (strncmp(origin, schemes[i], len) == 0)
+			return hosts_are_ours(hosts, origin + len);
+	}
+	return false;
+}
+
+static bool is_header_of_our_page(const struct hosts *hosts, const char *name, const char *value)
+{
+	if (strcasecmp(name, "Origin") == 0)
+		return is_origin_ours(hosts, value);
+	if (strcasecmp(name, "Sec-Fetch-Site") == 0)
+		return strcmp(value, "same-origin") == 0 || strcmp(value, "none") == 0;
+	return true;
+}
+
+/* Any page may have its visitor's browser post here under our right name, a form or a fetch in mode
+ * no-cors. It can't read the answer, so what only reads needs no guard; and it can't keep the
+ * browser from saying whose page it is. Who is no browser says neither. */
+static bool is_page_ours(struct api *api, struct pl_http_call *call)
+{
+	const char *method = pl_http_call_method(call), *name, *value;
+	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		return true;
+	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++) {
+		if (is_header_of_our_page(&api->hosts, name, value))
+			continue;
+		problem_say(call, 403,
+			"A web page of another site may not do this: Origin and Sec-Fetch-Site say "
+			"whose it is.");
+		return false;
+	}
+	return true;
+}
+
 bool routes_admit(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
 	struct visit *visit = pl_http_call_own(call);
 	const char *path = pl_http_call_path(call);
 	if (api->callers.path == NULL)
-		return is_host_ours(api, call);
+		return is_host_ours(api, call) && is_page_ours(api, call);
 	const struct rows rows = find_rows(path);
 	const struct route *route = find_route(pl_http_call_method(call), path, &rows);
 	if (route == NULL)

@@ -58,6 +58,35 @@ def test_an_open_api_refuses_foreign_names(launch):
         assert pipeline.call("GET", "/healthz", headers={"Host": host}).status == 200, host
 
 
+def as_a_browser_posts(page):
+    """For a page that has no right to: text/plain and forms need no leave of ours (CORS)."""
+    return {
+        "Origin": page, "Referer": page + "/", "Content-Type": "text/plain;charset=UTF-8",
+        "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty",
+    }
+
+
+def test_no_web_page_drives_an_open_api(launch, provider, receiver):
+    gate = Gate()
+    provider.answers(Answer(hold=gate))
+    pipeline = launch()
+    waiting = pipeline.post(provider.url("/"), receiver.url("/"))
+    page = as_a_browser_posts("http://evil.example")
+    for method, path in (
+        ("POST", "/queues/requests/pause"), ("POST", "/queues/responses/pause"), ("POST", "/requests/cancel"),
+        ("POST", f"/requests/{waiting}/cancel"), ("DELETE", f"/requests/{waiting}"), ("POST", "/"),
+    ):
+        reply = pipeline.call(method, path, b"", page)
+        assert reply.status == 403 and reply.headers["Content-Type"] == "application/problem+json", (path, reply)
+    form = {**page, "Content-Type": "application/x-www-form-urlencoded"}
+    assert pipeline.call("POST", "/requests/refetch?state=delivered", b"x=1", form).status == 403
+    gate.open()
+    pipeline.wait(waiting, "delivered")
+    ours = {"Origin": f"http://localhost:{pipeline.port}", "Sec-Fetch-Site": "same-origin"}
+    assert pipeline.call("POST", f"/requests/{waiting}/redeliver", b"", ours).status == 200
+    assert pipeline.get(f"/requests/{waiting}", headers=page).status == 200, "only reads"
+
+
 # ---- keys ---------------------------------------------------------------------------------------
 
 
@@ -79,6 +108,13 @@ def test_health_needs_no_key_and_no_name_of_ours(held):
         assert held.call("GET", path, headers={"Host": "any.example"}).status == 200
     headers = {"Host": "any.example", **bearer(ALICE)}
     assert held.call("GET", "/requests", headers=headers).status == 200
+
+
+def test_a_key_is_enough_for_a_page_of_any_site(held):
+    """No browser has it unless it was told, and no form can send it."""
+    path, page = "/queues/requests/pause", as_a_browser_posts("http://tools.example")
+    assert held.call("POST", path, b"", page).status == 401
+    assert held.call("POST", path, b"", {**page, **bearer(ADMIN)}).status == 200
 
 
 def test_no_body_of_a_strangers_is_read(held):

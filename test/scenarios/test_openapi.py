@@ -60,6 +60,9 @@ def refusals_of_the_exchange(pipeline):
     """Before anybody looks at what is asked for."""
     each(pipeline, 400, Transfer_Encoding="gzip")
     each(pipeline, 403, Host="evil.example")
+    for method, path, _ in operations("403"):
+        if method != "GET":
+            said(pipeline, 403, method, path, Origin="http://evil.example")
     each(pipeline, 417, body="{}", Expect="wonders")
     for path in dict.fromkeys(path for _, path, _ in operations()):
         said(pipeline, 405, "PATCH", path)

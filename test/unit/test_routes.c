@@ -692,6 +692,48 @@ static void test_foreign_host(void **state)
 	assert_int_equal(call("GET", "/healthz", "Host: 127.0.0.1:1\r\n", ""), 200);
 }
 
+static void test_web_pages_of_other_sites(void **state)
+{
+	(void)state;
+	static const char *const others[] = { "Origin: http://evil.test\r\n",
+		"Origin: http://evil.test:3001\r\n", "Origin: null\r\n", "Origin:\r\n",
+		"Origin: localhost\r\n", "Origin: app://localhost\r\n",
+		"Origin: http://localhost.evil.test\r\n", "Origin: http://localhost@evil.test\r\n",
+		"Origin: http://localhost http://evil.test\r\n",
+		"Origin: http://localhost\r\nOrigin: http://evil.test\r\n",
+		"Sec-Fetch-Site: cross-site\r\n", "sec-fetch-site: same-site\r\n",
+		"Origin: http://localhost\r\nSec-Fetch-Site: cross-site\r\n" };
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (call("POST", "/queues/requests/pause", others[i], "") != 403)
+			fail_msg("%d for %s", answer.status, others[i]);
+		assert_problem("Origin");
+		assert_int_equal(call("DELETE", "/requests/" ID, others[i], ""), 403);
+		assert_int_equal(get("/requests/" ID), 200); /* and the server goes on */
+	}
+	assert_int_equal(call("POST", "/", "Origin: http://evil.test\r\n" JSON, GOOD_BODY), 403);
+	assert_int_equal(world.pushes, 0);
+	assert_false(world.held[PL_STAGE_FETCH]);
+	assert_string_equal(world.id, ""); /* nothing was altered */
+}
+
+static void test_web_pages_of_ours_and_whoever_only_reads(void **state)
+{
+	(void)state;
+	static const char *const ours[] = { "Origin: http://localhost:3001\r\n",
+		"Origin: https://127.0.0.1\r\n", "Origin: http://[::1]:8080\r\n",
+		"Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n",
+		"Sec-Fetch-Site: none\r\n" };
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (call("POST", "/queues/requests/pause", ours[i], "") != 200)
+			fail_msg("%d for %s", answer.status, ours[i]);
+		assert_true(world.held[PL_STAGE_FETCH]);
+		world.held[PL_STAGE_FETCH] = false;
+	}
+	static const char page[] = "Origin: http://evil.test\r\nSec-Fetch-Site: cross-site\r\n";
+	assert_int_equal(call("GET", "/healthz", page, ""), 200);
+	assert_int_equal(call("HEAD", "/requests/" ID, page, ""), 200);
+}
+
 /* ---- what is stored ---- */
 
 static void test_record(void **state)
@@ -1040,6 +1082,8 @@ int main(void)
 		cmocka_unit_test_setup(test_a_listing_asks_the_index_that_fits, begin),
 		cmocka_unit_test_setup(test_a_faulty_query_is_refused_by_name, begin),
 		cmocka_unit_test_setup(test_foreign_host, begin),
+		cmocka_unit_test_setup(test_web_pages_of_other_sites, begin),
+		cmocka_unit_test_setup(test_web_pages_of_ours_and_whoever_only_reads, begin),
 		cmocka_unit_test_setup(test_record, begin),
 		cmocka_unit_test_setup(test_record_that_is_not_to_be_had, begin),
 		cmocka_unit_test_setup(test_log, begin),
