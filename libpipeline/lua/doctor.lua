@@ -161,7 +161,7 @@ local function held_by_lane(q)
 	if total > HELD_LOOK then return nil end
 	for _, worker in ipairs(workers_of(q)) do
 		for _, hold in ipairs(call('HVALS', held_key(worker))) do
-			local lane = string.sub(hold, 3)
+			local _, _, lane = hold_parts(hold)
 			held[lane] = (held[lane] or 0) + 1
 		end
 	end
