@@ -39,6 +39,9 @@ void pl_worker_memory_give(struct pl_worker *worker, size_t bytes)
 {
 	PL_ASSERT(bytes <= worker->body_bytes);
 	worker->body_bytes -= bytes;
+	if (worker->granting)
+		return; /* the loop below is at it; grants within grants would fill the stack */
+	worker->granting = true;
 	struct pl_memory_wait *first;
 	while ((first = worker->memory_line) != NULL && worker->body_bytes <= worker->body_max &&
 		fits(worker, first->bytes)) {
@@ -46,4 +49,5 @@ void pl_worker_memory_give(struct pl_worker *worker, size_t bytes)
 		worker->body_bytes += first->bytes;
 		first->granted(first);
 	}
+	worker->granting = false;
 }

@@ -77,6 +77,7 @@ struct pl_worker {
 
 	size_t body_bytes, body_max;
 	struct pl_memory_wait *memory_line;
+	bool granting; /* who is granted memory may give it back at once */
 
 	struct worker_metrics *metrics;
 
