@@ -281,6 +281,27 @@ def test_a_record_reads_as_the_page_tells(launch, provider, receiver):
     assert accepted["stage"] == "-" and delivered["stage"] == "d"
 
 
+# ---- what is tried again, told twice ------------------------------------------------------------------
+
+
+def statuses(text):
+    found = set()
+    for first, last in re.findall(r"\b([2-5]\d\d)(?:–(\d{3}))?\b", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_the_answers_a_client_is_told_of_are_the_verdicts():
+    told = rows(section(read("docs/API.md"), "The callback"), "outcome")
+    for column, stage in ((1, "Fetch"), (2, "Deliver")):
+        page = rows(section(read(PIPELINE), stage), "what came")
+        for outcome, word in (("success", "done"), ("fails at once", "fail"), ("is tried again", "retry")):
+            ours = set().union(*(statuses(cells[column]) for cells in told if cells[0].startswith(outcome)))
+            theirs = set().union(*(statuses(cells[0]) for cells in page if cells[1].startswith(word)))
+            if "any other status" not in " ".join(cells[column] for cells in told if cells[0].startswith(outcome)):
+                assert ours == theirs, (stage, outcome)
+
+
 # ---- the README, followed -----------------------------------------------------------------------------
 
 
