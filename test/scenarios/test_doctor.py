@@ -270,7 +270,7 @@ def test_what_a_host_counts_is_put_right_while_requests_are_held(launch, provide
 
 def test_more_held_than_one_call_looks_through_is_told(held_back):
     held_back.redis.call("ZADD", f"{TAG}f:workers", 10**15, "w")
-    ids = [word for i in range(20_001) for word in (f"{i}", "-dhost:80")]
+    ids = [word for i in range(20_001) for word in (f"{i}", "-dhost:80 1")]
     held_back.redis.call("HSET", f"{TAG}held:w", *ids)
     said = diagnosis(held_back)
     assert (said["hosts"], said["hostsCompared"]) == ([], False)
