@@ -1,6 +1,7 @@
 #include "pipeline/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,6 +17,9 @@
 
 #define GATHERED_MAX (64 * 1024) /* what a pipe holds: gathering more would only wait longer */
 #define WORD_MAX     160         /* bytes of an id, an event, a stage, a service, as escaped */
+#define LOST_MAX     512         /* bytes of the line that tells how many were lost */
+
+_Static_assert(PL_LOG_LINE_MAX <= PIPE_BUF, "a line that fits is written whole or not at all");
 
 /* Set by pl_log_init before there are threads, read by all. */
 static const char *service_name = "fetchback";
@@ -23,10 +27,12 @@ static bool as_json = true;
 static int descriptor = STDOUT_FILENO;
 static atomic_int least_level = PL_LOG_INFO;
 
-/* Whole lines that wait for their write. */
+/* Lines that wait for their write, whole but for what was written of the first. */
 static struct {
 	pthread_mutex_t lock;
 	bool buffered;
+	bool is_stalled; /* its reader used the patience up, and has not taken all since */
+	unsigned lost;   /* lines behind these that there was no room for, not told yet */
 	size_t len;
 	char lines[GATHERED_MAX];
 } gathered = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -36,65 +42,6 @@ struct line {
 	char text[PL_LOG_LINE_MAX];
 	size_t len;
 };
-
-static void wait_for_reader(void)
-{
-	struct pollfd reader = { .fd = descriptor, .events = POLLOUT };
-	poll(&reader, 1, -1);
-}
-
-/* Called with the lock. A reader that is gone for good can't be told anything: the lines go too. */
-static void write_gathered(void)
-{
-	size_t at = 0;
-	while (at < gathered.len) {
-		ssize_t wrote = write(descriptor, gathered.lines + at, gathered.len - at);
-		if (wrote >= 0)
-			at += (size_t)wrote;
-		else if (errno == EAGAIN)
-			wait_for_reader();
-		else if (errno != EINTR)
-			break;
-	}
-	gathered.len = 0;
-}
-
-static void gather(const struct line *line, bool at_once)
-{
-	pthread_mutex_lock(&gathered.lock);
-	if (line->len > sizeof gathered.lines - gathered.len)
-		write_gathered();
-	memcpy(gathered.lines + gathered.len, line->text, line->len);
-	gathered.len += line->len;
-	if (at_once || !gathered.buffered)
-		write_gathered();
-	pthread_mutex_unlock(&gathered.lock);
-}
-
-void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd)
-{
-	pl_log_flush();
-	service_name = service;
-	as_json = json;
-	descriptor = fd;
-	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
-}
-
-void pl_log_buffered(bool on)
-{
-	pthread_mutex_lock(&gathered.lock);
-	gathered.buffered = on;
-	if (!on)
-		write_gathered();
-	pthread_mutex_unlock(&gathered.lock);
-}
-
-void pl_log_flush(void)
-{
-	pthread_mutex_lock(&gathered.lock);
-	write_gathered();
-	pthread_mutex_unlock(&gathered.lock);
-}
 
 bool pl_log_wants(enum pl_log_level level)
 {
@@ -222,36 +169,177 @@ static void put_text_head(struct line *line, enum pl_log_level level,
 	}
 }
 
-void pl_log(enum pl_log_level level, const struct pl_log_about *about, const char *event,
-	const char *format, ...)
+/* reason: NULL for none. */
+static void compose(struct line *line, enum pl_log_level level, const struct pl_log_about *about,
+	const char *event, const char *reason)
 {
 	static const struct pl_log_about nothing = { .request_id = NULL };
-	if (!pl_log_wants(level))
-		return;
-	int saved_errno = errno;
-	struct line line;
-	line.len = 0;
+	line->len = 0;
 	if (about == NULL)
 		about = &nothing;
 	if (as_json)
-		put_json_head(&line, level, about, event);
+		put_json_head(line, level, about, event);
 	else
-		put_text_head(&line, level, about, event);
+		put_text_head(line, level, about, event);
 	const char *end = as_json ? "}\n" : "\n";
+	if (reason != NULL) {
+		put(line, as_json ? ",\"reason\":" : " reason=");
+		put_quoted(
+			line, reason, strlen(reason), sizeof line->text - line->len - strlen(end));
+	}
+	put(line, end);
+}
+
+/* ---- to its reader; all with the lock ---- */
+
+static size_t room(void)
+{
+	return sizeof gathered.lines - gathered.len;
+}
+
+static void add(const struct line *line)
+{
+	memcpy(gathered.lines + gathered.len, line->text, line->len);
+	gathered.len += line->len;
+}
+
+/* Lines as they follow, whole: beside other writers a pipe takes so many at once or none. */
+static size_t piece_at(size_t at)
+{
+	size_t len = gathered.len - at;
+	if (len <= PIPE_BUF)
+		return len;
+	const char *end = memrchr(gathered.lines + at, '\n', PIPE_BUF);
+	PL_ASSERT(end != NULL);
+	return (size_t)(end + 1 - (gathered.lines + at));
+}
+
+/* False: it has not come in time. */
+static bool wait_for_reader(uint64_t until_ms)
+{
+	if (descriptor < 0)
+		return true; /* poll would wait for nobody; the write tells */
+	struct pollfd reader = { .fd = descriptor, .events = POLLOUT };
+	int ready;
+	do {
+		uint64_t now_ms = pl_clock_mono_ms();
+		ready = poll(&reader, 1, until_ms > now_ms ? (int)(until_ms - now_ms) : 0);
+	} while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+/* What could be written of a piece; 0: try again. A reader that is gone for good can't be told
+ * anything: its lines go too. */
+static size_t write_piece(const char *piece, size_t len)
+{
+	ssize_t wrote = write(descriptor, piece, len);
+	if (wrote >= 0)
+		return (size_t)wrote;
+	return errno == EAGAIN || errno == EINTR ? 0 : len;
+}
+
+/* A reader that stands still is waited for once. From then on it is only looked whether it goes on:
+ * whoever logs has more to do than that. */
+static void write_lines(void)
+{
+	uint64_t until_ms = gathered.is_stalled ? 0 : pl_clock_mono_ms() + PL_LOG_PATIENCE_MS;
+	size_t at = 0, wrote = 1;
+	while (at < gathered.len && (wrote > 0 || pl_clock_mono_ms() < until_ms) &&
+		wait_for_reader(until_ms)) {
+		wrote = write_piece(gathered.lines + at, piece_at(at));
+		at += wrote;
+	}
+	gathered.is_stalled = at < gathered.len;
+	gathered.len -= at;
+	memmove(gathered.lines, gathered.lines + at, gathered.len);
+}
+
+/* In the place of those that were lost. */
+static void tell_lost(void)
+{
+	char reason[LOST_MAX / 2];
+	struct line line;
+	if (gathered.lost == 0 || room() < LOST_MAX)
+		return;
+	snprintf(reason, sizeof reason,
+		"%u lines are missing here: what reads this log stood still", gathered.lost);
+	compose(&line, PL_LOG_WARN, NULL, "log_lost", reason);
+	PL_ASSERT(line.len <= LOST_MAX);
+	add(&line);
+	gathered.lost = 0;
+}
+
+static void write_gathered(void)
+{
+	write_lines();
+	if (gathered.lost == 0)
+		return;
+	tell_lost();
+	write_lines();
+}
+
+static void gather(const struct line *line, bool at_once)
+{
+	pthread_mutex_lock(&gathered.lock);
+	if (room() < line->len)
+		write_gathered();
+	tell_lost();
+	if (gathered.lost > 0 || room() < line->len)
+		gathered.lost++;
+	else
+		add(line);
+	if (at_once || !gathered.buffered)
+		write_gathered();
+	pthread_mutex_unlock(&gathered.lock);
+}
+
+/* ---- what others call ---- */
+
+void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd)
+{
+	pl_log_flush();
+	service_name = service;
+	as_json = json;
+	descriptor = fd;
+	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+}
+
+void pl_log_buffered(bool on)
+{
+	pthread_mutex_lock(&gathered.lock);
+	gathered.buffered = on;
+	if (!on) {
+		gathered.is_stalled = false; /* the last words have a wait of their own */
+		write_gathered();
+	}
+	pthread_mutex_unlock(&gathered.lock);
+}
+
+void pl_log_flush(void)
+{
+	pthread_mutex_lock(&gathered.lock);
+	write_gathered();
+	pthread_mutex_unlock(&gathered.lock);
+}
+
+void pl_log(enum pl_log_level level, const struct pl_log_about *about, const char *event,
+	const char *format, ...)
+{
+	if (!pl_log_wants(level))
+		return;
+	int saved_errno = errno;
+	/* As long as a whole line: the line's own cut always comes first, so that a character torn
+	 * here is never shown. */
+	char reason[PL_LOG_LINE_MAX];
+	struct line line;
 	if (format != NULL) {
-		/* As long as a whole line: the line's own cut always comes first, so that a
-		 * character torn here is never shown. */
-		char reason[PL_LOG_LINE_MAX];
 		va_list args;
 		va_start(args, format);
 		if (vsnprintf(reason, sizeof reason, format, args) < 0)
 			reason[0] = '\0';
 		va_end(args);
-		put(&line, as_json ? ",\"reason\":" : " reason=");
-		put_quoted(
-			&line, reason, strlen(reason), sizeof line.text - line.len - strlen(end));
 	}
-	put(&line, end);
+	compose(&line, level, about, event, format != NULL ? reason : NULL);
 	gather(&line, level >= PL_LOG_WARN);
 	errno = saved_errno;
 }

@@ -5,14 +5,18 @@
 
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "pipeline/clock.h"
@@ -333,6 +337,107 @@ static void a_slow_reader_loses_nothing(void **state)
 	close(ends[1]);
 }
 
+/* ---- a reader that stands still ---- */
+
+static bool time_flies; /* a wait is over at once, and noted */
+static unsigned waits;
+static int longest_wait_ms;
+
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	int (*real)(struct pollfd *, nfds_t, int);
+	*(void **)&real = dlsym(RTLD_NEXT, "poll");
+	if (!time_flies)
+		return real(fds, count, timeout_ms);
+	int ready = real(fds, count, 0);
+	waits += ready == 0 && timeout_ms != 0;
+	if (timeout_ms < 0 || timeout_ms > longest_wait_ms)
+		longest_wait_ms = timeout_ms < 0 ? INT_MAX : timeout_ms;
+	return ready;
+}
+
+#define PAD 256
+
+static void log_number(unsigned number, int pad)
+{
+	pl_log(PL_LOG_INFO, NULL, "numbered", "%u %0*d", number, pad, 0);
+}
+
+static void log_numbers(unsigned from, unsigned until)
+{
+	for (unsigned number = from; number < until; number++)
+		log_number(number, PAD);
+}
+
+/* All that lies there; the lines lost so far are added to *lost, those that came are counted. */
+static void take_numbers(int fd, unsigned *next, unsigned *lost)
+{
+	FILE *in = fdopen(dup(fd), "r");
+	assert_non_null(in);
+	char text[PL_LOG_LINE_MAX + 1];
+	while (fgets(text, sizeof text, in) != NULL) {
+		json_t *line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+		if (line == NULL)
+			fail_msg("no JSON: %s", text);
+		unsigned number;
+		assert_int_equal(sscanf(field(line, "reason"), "%u ", &number), 1);
+		if (strcmp(field(line, "event"), "log_lost") == 0) {
+			*lost += number;
+			*next += number;
+		} else {
+			assert_int_equal(number, (*next)++); /* a gap has its line where it is */
+		}
+		json_decref(line);
+	}
+	fclose(in);
+}
+
+/* ends: from, to */
+static void assert_stands_still(int ends[2])
+{
+	const unsigned many = 4000; /* 1.3 MB: more than pipe or socket and log hold */
+	unsigned next = 0, lost = 0;
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	pl_log_init("test", PL_LOG_INFO, true, ends[1]);
+	time_flies = true;
+	waits = 0;
+	longest_wait_ms = 0;
+	log_numbers(0, many - PAD);
+	for (unsigned i = 0; i < PAD; i++)
+		log_number(many - PAD + i, (int)(PAD - i)); /* one that fits is lost as well */
+	assert_int_equal(waits, 1);
+	assert_true(longest_wait_ms > 0 && longest_wait_ms <= PL_LOG_PATIENCE_MS);
+	take_numbers(ends[0], &next, &lost);
+	assert_int_equal(lost, 0); /* it is told where it was, behind what has gathered */
+	log_numbers(many, many + 10);
+	pl_log_flush();
+	while (next < many + 10) {
+		unsigned before = next;
+		take_numbers(ends[0], &next, &lost);
+		pl_log_flush();
+		assert_true(next > before);
+	}
+	assert_true(lost > 0 && lost < many);
+	assert_int_equal(waits, 1);
+
+	log_numbers(many + 10, 2 * many); /* it has taken all: it is waited for anew, once */
+	assert_int_equal(waits, 2);
+	time_flies = false;
+	pl_log_init("test", PL_LOG_INFO, true, sink);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_reader_that_stands_still_is_waited_for_once(void **state)
+{
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_stands_still(ends);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_stands_still(ends);
+}
+
 static void a_reader_that_is_gone_stops_nobody(void **state)
 {
 	(void)state;
@@ -361,6 +466,7 @@ int main(void)
 		LOG_TEST(buffered_lines_wait_for_the_flush_or_a_warning),
 		LOG_TEST(threads_never_mix_their_lines),
 		LOG_TEST(a_slow_reader_loses_nothing),
+		LOG_TEST(a_reader_that_stands_still_is_waited_for_once),
 		LOG_TEST(a_reader_that_is_gone_stops_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

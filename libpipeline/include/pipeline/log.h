@@ -8,10 +8,15 @@
  * A line is at most PL_LOG_LINE_MAX bytes; longer reasons are cut at a character and end in "…".
  * What pl_json_string escapes is escaped in both forms, and a text line quotes whatever is not
  * a plain word, so no input can forge or break a line.
- * Threads  any thread may log. Lines gather in one buffer; pl_log_flush writes it with one
- *          write(2), call it once a loop turn. Warnings and errors flush at once, and so does
- *          every line until pl_log_buffered(true). A reader that does not keep up makes the
- *          writer wait (a pipe): nothing is dropped, unless the reader is gone for good.
+ * Threads  any thread may log. Lines gather in one buffer; pl_log_flush writes it, call it once
+ *          a loop turn. Warnings and errors flush at once, and so does every line until
+ *          pl_log_buffered(true). A write(2) has whole lines, at most a page of them, so that
+ *          those of processes that share a pipe do not mix.
+ * Ceiling  a reader that does not keep up (of a pipe, a terminal) makes the writer wait, in all
+ *          PL_LOG_PATIENCE_MS until it has taken everything. Beyond that 64 KiB gather, what does
+ *          not fit is lost, and in its place stands how many lines that were (log_lost). What a
+ *          request has met is in its record all the same. A reader that is gone for good is told
+ *          nothing.
  */
 #ifndef PIPELINE_LOG_H
 #define PIPELINE_LOG_H
@@ -19,7 +24,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PL_LOG_LINE_MAX 4096
+#define PL_LOG_LINE_MAX    4096
+#define PL_LOG_PATIENCE_MS 1000 /* less than any deadline of who logs: a call's, a lease's */
 
 enum pl_log_level { PL_LOG_DEBUG, PL_LOG_INFO, PL_LOG_WARN, PL_LOG_ERROR };
 
