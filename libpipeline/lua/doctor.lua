@@ -162,7 +162,7 @@ local function held_by_lane(q)
 	for _, worker in ipairs(workers_of(q)) do
 		for _, hold in ipairs(call('HVALS', held_key(worker))) do
 			local _, _, lane = hold_parts(hold)
-			held[lane] = (held[lane] or 0) + 1
+			if lane then held[lane] = (held[lane] or 0) + 1 end
 		end
 	end
 	return held
