@@ -165,13 +165,7 @@ local function serve(p, most)
 	return #alive, true
 end
 
--- Draws of the three priorities, 6:3:1, spread over ten.
-local DRAW = { 'h', 'd', 'h', 'h', 'd', 'h', 'l', 'h', 'd', 'h' }
-local quota = { h = 0, d = 0, l = 0 }
-for i = 0, want - 1 do
-	local p = DRAW[(position + i) % #DRAW + 1]
-	quota[p] = quota[p] + 1
-end
+-- Takes up to `most` from one priority's lanes.
 local function draw(p, most)
 	local got = 0
 	for _ = 1, PROMOTE_MAX do
@@ -182,11 +176,33 @@ local function draw(p, most)
 	end
 	return got
 end
+
+-- Priorities are drawn 6:3:1, spread over ten; empty ones are passed over. Ten draws are made at a
+-- time, so that no priority takes all slots of a host that others wait for too, and whoever is drawn
+-- first is served first: a host with one free slot is shared just so over ten calls.
+local DRAW = { 'h', 'd', 'h', 'h', 'd', 'h', 'l', 'h', 'd', 'h' }
+local live, lives = {}, 0
 for _, p in ipairs(PRIORITIES) do
-	if quota[p] > 0 then draw(p, quota[p]) end
+	live[p] = call('EXISTS', turn_key(q, p)) == 1 or nil
+	lives = lives + (live[p] and 1 or 0)
+end
+while lives > 1 and taken < want do
+	local quota, order = {}, {}
+	for i = 0, #DRAW - 1 do
+		local p = DRAW[(position + i) % #DRAW + 1]
+		if live[p] and not quota[p] then order[#order + 1] = p end
+		quota[p] = (quota[p] or 0) + 1
+	end
+	for _, p in ipairs(order) do
+		local most = math.min(quota[p], want - taken)
+		if most > 0 and draw(p, most) < most then
+			live[p] = nil
+			lives = lives - 1
+		end
+	end
 end
 for _, p in ipairs(PRIORITIES) do
-	if taken < want then draw(p, want - taken) end
+	if live[p] and taken < want then draw(p, want - taken) end
 end
 
 local answer = { 'OK', next_due() }

@@ -11,6 +11,7 @@
 #define SETTLE_HEAD    6
 #define SETTLE_FIELDS  13
 #define FAILURE_FIELDS 5
+#define DRAWS          10 /* of priorities, 6:3:1, before they begin anew */
 
 struct done_call {
 	pl_done_cb cb;
@@ -112,9 +113,17 @@ void pl_queue_beat(struct pl_queue *queue, enum pl_stage stage, const char *name
 }
 
 struct reserve_call {
+	struct pl_queue *queue;
 	pl_reserve_cb cb;
 	void *arg;
 };
+
+static struct reserve_call *reserve_call(struct pl_queue *queue, pl_reserve_cb cb, void *arg)
+{
+	struct reserve_call *call = pl_alloc(sizeof *call);
+	*call = (struct reserve_call) { queue, cb, arg };
+	return call;
+}
 
 static enum pl_err reserve_note(const char *word, enum pl_reserve_note *note)
 {
@@ -156,6 +165,7 @@ static void on_reserve(void *arg, enum pl_err err, const redisReply *reply)
 				reply_is_text(text) ? text->str : NULL, text->len };
 		}
 	}
+	call->queue->weighing = (call->queue->weighing + (unsigned)count) % DRAWS;
 	call->cb(call->arg, err, note, next_due_ms, items, count);
 	free(call);
 }
@@ -164,8 +174,6 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 	uint64_t serial, unsigned want, uint64_t bytes_max, pl_reserve_cb cb, void *arg)
 {
 	PL_ASSERT(want > 0 && want <= PL_RESERVE_MAX);
-	struct reserve_call *call = pl_alloc(sizeof *call);
-	*call = (struct reserve_call) { cb, arg };
 	struct args args;
 	args_begin(&args, 9);
 	args_text(&args, stage_letter(stage));
@@ -177,15 +185,12 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
 	args_number(&args, bytes_max);
-	queue->weighing = (queue->weighing + want) % 10;
-	args_eval(&args, queue, RESERVE, on_reserve, call);
+	args_eval(&args, queue, RESERVE, on_reserve, reserve_call(queue, cb, arg));
 }
 
 void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	uint64_t serial, const struct pl_known *known, size_t count, pl_reserve_cb cb, void *arg)
 {
-	struct reserve_call *call = pl_alloc(sizeof *call);
-	*call = (struct reserve_call) { cb, arg };
 	struct args args;
 	args_begin(&args, 3 + 2 * count);
 	args_text(&args, stage_letter(stage));
@@ -195,7 +200,7 @@ void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *n
 		args_text(&args, known[i].id);
 		args_number(&args, known[i].serial);
 	}
-	args_eval(&args, queue, RECOVER, on_reserve, call);
+	args_eval(&args, queue, RECOVER, on_reserve, reserve_call(queue, cb, arg));
 }
 
 struct settle_call {

@@ -65,6 +65,18 @@ def test_priorities_under_a_backlog(launch, provider, receiver):
     receiver.got(60)
 
 
+def test_priorities_share_the_slots_of_one_host(launch, provider, receiver):
+    """A host with one slot and work of every priority: whoever is drawn gets it, none waits for the others' end."""
+    pipeline = launch(HOST_CONCURRENCY=1)
+    assert pipeline.call("POST", "/queues/requests/pause").status == 200
+    for name in ("low", "default", "high"):
+        for _ in range(20):
+            pipeline.post(provider.url(f"/{name}"), receiver.url(), priority=name)
+    assert pipeline.call("POST", "/queues/requests/resume").status == 200
+    first = [seen.path[1:] for seen in provider.got(60)][:20]
+    assert [first.count(name) for name in ("high", "default", "low")] == [12, 6, 2], first
+
+
 def test_labels_and_meta_come_back(pipeline, provider, receiver):
     meta = {"order": 7, "lines": [1.50, "\u00e9", None]}
     request = pipeline.post(provider.url(), receiver.url(), labels=["nightly", "\u00e9"], meta=meta)
