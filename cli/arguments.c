@@ -45,6 +45,14 @@ static bool wrong(const char *command, const char *what, const char *word)
 	return false;
 }
 
+static bool is_flag(const struct argument_flag *flags, const char *word)
+{
+	for (const struct argument_flag *flag = flags; flag != NULL && flag->name != NULL; flag++)
+		if (strcmp(word, flag->name) == 0)
+			return true;
+	return false;
+}
+
 /* What a header can carry: anything else is a mistake, such as a file of something else. */
 static bool key_take(const char *command, const char *text, size_t len, struct arguments *out)
 {
@@ -104,7 +112,7 @@ static void api_default(struct arguments *out)
 		out->api_len--;
 }
 
-bool arguments_read(int argc, char **argv, const struct argument_flag *flags, size_t words_min,
+bool arguments_read(int argc, char **argv, const struct argument_flag *flags, const char *needs,
 	size_t words_max, struct arguments *out)
 {
 	bool only_words = false; /* after -- */
@@ -124,11 +132,13 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 			only_words = true;
 		} else if (!take_flag(argc, argv, &at, common) &&
 			   !take_flag(argc, argv, &at, flags)) {
-			return wrong(argv[0], "no such flag, or no value for ", argv[at]);
+			bool is_known = is_flag(common, argv[at]) || is_flag(flags, argv[at]);
+			return wrong(argv[0], is_known ? "a value is missing after " : "no flag ",
+				argv[at]);
 		}
 	}
-	if (out->words_count < words_min)
-		return wrong(argv[0], "something is missing", "");
+	if (needs != NULL && out->words_count == 0)
+		return wrong(argv[0], "it needs ", needs);
 	api_default(out);
 	return key_default(argv[0], key, key_file, out);
 }
@@ -136,7 +146,7 @@ bool arguments_read(int argc, char **argv, const struct argument_flag *flags, si
 bool arguments_read_id(
 	int argc, char **argv, const struct argument_flag *flags, struct arguments *out)
 {
-	if (!arguments_read(argc, argv, flags, 1, 1, out))
+	if (!arguments_read(argc, argv, flags, "a request's id", 1, out))
 		return false;
 	if (!pl_uuid_valid(out->words[0], strlen(out->words[0])))
 		return wrong(argv[0], "this is no request's id: ", out->words[0]);

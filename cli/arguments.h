@@ -11,15 +11,23 @@
 #define ARGUMENTS_KEY_MAX 512
 #define ARGUMENTS_API     "http://127.0.0.1:3001"
 /* The end of every such command's help. */
-#define ARGUMENTS_HELP                                                                             \
-	"  --api URL   the api's address (else FETCHBACK_API, else " ARGUMENTS_API ")\n"           \
-	"  --api-key-file FILE, --api-key KEY\n"                                                   \
-	"              a key of its API_KEYS (else FETCHBACK_API_KEY, else "                       \
-	"FETCHBACK_API_KEY_FILE;\n"                                                                \
-	"              others can see a flag in the list of processes)\n"                          \
-	"  --json      what the api said, as it said it\n\n"                                       \
-	"Exit code: 0 done, 1 the api refused or does not know it, 2 this command line makes no\n" \
-	"sense, 69 no api answered.\n"
+#define ARGUMENTS_FLAGS_HELP                                                             \
+	"  --api URL   the api's address (else FETCHBACK_API, else " ARGUMENTS_API ")\n" \
+	"  --api-key-file FILE, --api-key KEY\n"                                         \
+	"              the API key to send (else FETCHBACK_API_KEY, else "               \
+	"FETCHBACK_API_KEY_FILE;\n"                                                      \
+	"              others can see a flag in the list of processes)\n"                \
+	"  --json      what the api said, as it said it\n\n"
+#define ARGUMENTS_HELP                                                                         \
+	ARGUMENTS_FLAGS_HELP                                                                   \
+	"Exit code: 0 done, 1 the api refused or does not know it, 2 wrong usage, 69 no api\n" \
+	"answered.\n"
+/* ... of one that may follow a request. */
+#define ARGUMENTS_FOLLOW_HELP                                                                \
+	ARGUMENTS_FLAGS_HELP                                                                 \
+	"Exit code: 0 done (followed: delivered), 1 the api refused or does not know it, 2 " \
+	"wrong\n"                                                                            \
+	"usage, 3 followed: failed or cancelled, 69 no api answered.\n"
 
 /* A flag of one command alone; a table of them ends with a name that is NULL. */
 struct argument_flag {
@@ -38,8 +46,9 @@ struct arguments {
 	size_t words_count;
 };
 
-/* flags: or NULL. Says what is wrong. */
-bool arguments_read(int argc, char **argv, const struct argument_flag *flags, size_t words_min,
+/* flags: or NULL. needs: what the first word must be ("a URL"); NULL: there may be none. Says what
+ * is wrong. */
+bool arguments_read(int argc, char **argv, const struct argument_flag *flags, const char *needs,
 	size_t words_max, struct arguments *out);
 /* The same for one word that is a request's id. */
 bool arguments_read_id(

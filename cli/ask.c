@@ -6,7 +6,8 @@
 #include "command.h"
 #include "pipeline/mem.h"
 
-#define URL_MAX (16u * 1024)
+#define URL_MAX      (16u * 1024)
+#define UNAUTHORIZED 401
 
 size_t ask_print_one(FILE *out, const char *text)
 {
@@ -67,6 +68,8 @@ void ask_problem(long status, const struct pl_buf *answer)
 		ask_print(stderr, ask_text(fault, "detail"));
 		fputc('\n', stderr);
 	}
+	if (status == UNAUTHORIZED)
+		fputs("  give one with --api-key-file FILE, or in FETCHBACK_API_KEY\n", stderr);
 	json_decref(problem);
 }
 

@@ -12,6 +12,7 @@
 #include "pages.h"
 #include "pipeline/mem.h"
 #include "pipeline/uuid.h"
+#include "terminal.h"
 
 #define IDS_MAX   100000
 #define PATH_SIZE 80 /* /requests/, an id, a verb */
@@ -23,35 +24,37 @@ struct verb {
 	const char *done;     /* what it is then; NULL: the state that the api answers */
 	const char *explains; /* its help */
 	bool in_bulk;         /* the api takes filters for it; else it is done one by one */
+	bool asks;            /* a person before it is done to many: resume does not undo it */
 };
 
 enum { CANCEL, PAUSE, RESUME, REDELIVER, REFETCH, DELETE };
 static const struct verb verbs[] = {
 	[CANCEL] = { "cancel", NULL,
-		"Cancels requests: no callback starts any more. One that a worker holds is cut.\n",
-		true },
+		"Stops requests for good: no callback starts any more. One that a worker holds is\n"
+		"cut.\n",
+		true, true },
 	[PAUSE] = { "pause", "paused",
 		"Holds requests where they are. A fetch is cut and no attempt counted; a callback\n"
 		"that is under way ends first.\n",
-		false },
-	[RESUME] = { "resume", NULL, "Lets paused requests go on.\n", false },
+		false, false },
+	[RESUME] = { "resume", NULL, "Lets paused requests go on.\n", false, false },
 	[REDELIVER] = { "redeliver", NULL,
 		"Delivers again what was fetched, with all attempts anew; one that waits for its\n"
 		"next attempt to deliver makes it now.\n",
-		true },
+		true, true },
 	[REFETCH] = { "refetch", NULL,
 		"Does requests that have ended once more from the start, with all attempts anew.\n",
-		true },
+		true, true },
 	[DELETE] = { "delete", "deleted",
 		"Cancels requests and removes all there is of them: record, log, data, keys.\n",
-		false },
+		false, true },
 };
 
 struct change {
 	const struct verb *verb;
 	struct arguments arguments;
 	struct filters filters;
-	bool all;
+	bool all, yes, dry_run;
 	size_t matched, changed, refused;
 };
 
@@ -63,9 +66,15 @@ static void help(FILE *out, const struct verb *verb)
 		"%s"
 		"With filters it is done to all requests that they select, a thousand a call; "
 		"stderr\n"
-		"tells how far it is, and what forbids it is counted as refused.\n\n" FILTERS_HELP
-		"  --all           every request\n" ARGUMENTS_HELP,
-		verb->name, verb->name, verb->explains);
+		"tells how far it is, and what forbids it is counted as refused.%s\n\n" FILTERS_HELP
+		"  --all           every request\n"
+		"  --dry-run       tells how many that are, and changes nothing\n"
+		"  --yes           does not ask\n" ARGUMENTS_HELP,
+		verb->name, verb->name, verb->explains,
+		verb == &verbs[DELETE] ? "\n"
+					 "On a terminal it asks first; elsewhere it needs --yes."
+		: verb->asks           ? "\nOn a terminal it asks first."
+				       : "");
 }
 
 /* ---- one ---- */
@@ -247,27 +256,91 @@ static int change_selected(struct change *change)
 	return code;
 }
 
+/* ---- first ---- */
+
+static int on_counted(void *arg, const json_t *requests)
+{
+	struct change *change = arg;
+
+	change->matched += json_array_size(requests);
+	return COMMAND_OK;
+}
+
+static int count(struct change *change)
+{
+	bool more;
+	int code = pages_walk(
+		&change->arguments, &change->filters, PAGES_ALL, on_counted, change, &more);
+
+	if (code == COMMAND_OK && change->dry_run && change->arguments.json)
+		printf("{\"matched\":%zu}\n", change->matched);
+	else if (code == COMMAND_OK && change->dry_run)
+		printf("%zu matched\n", change->matched);
+	return code;
+}
+
+/* How many there are is part of the question. */
+static int ask_person(struct change *change)
+{
+	char question[64];
+	int code = count(change);
+
+	snprintf(question, sizeof(question), "%s %zu request%s?", change->verb->name,
+		change->matched, change->matched == 1 ? "" : "s");
+	if (code == COMMAND_OK && change->matched > 0 && !terminal_agrees(question)) {
+		fprintf(stderr, "fetchback %s: nothing was changed\n", change->verb->name);
+		code = COMMAND_FAILED;
+	}
+	change->matched = 0;
+	return code;
+}
+
+static int select_and_change(struct change *change)
+{
+	int code = COMMAND_OK;
+
+	if (change->dry_run)
+		return count(change);
+	if (change->verb->asks && !change->yes && terminal_can_ask()) {
+		code = ask_person(change);
+	} else if (change->verb == &verbs[DELETE] && !change->yes) {
+		fputs("fetchback delete: to delete what filters select needs --yes where nobody "
+		      "can be asked; --dry-run counts it\n",
+			stderr);
+		code = COMMAND_USAGE;
+	}
+	return code == COMMAND_OK ? change_selected(change) : code;
+}
+
 static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct change change = { .verb = verb };
 	const struct argument_flag flags[] = {
 		FILTERS_FLAGS(change.filters),
 		{ .name = "--all", .is_given = &change.all },
+		{ .name = "--yes", .is_given = &change.yes },
+		{ .name = "--dry-run", .is_given = &change.dry_run },
 		{ .name = NULL },
 	};
 	bool by_ids, selects;
 
-	if (!arguments_read(argc, argv, flags, 0, IDS_MAX, &change.arguments))
+	if (!arguments_read(argc, argv, flags, NULL, IDS_MAX, &change.arguments))
+		return COMMAND_USAGE;
+	if (!filters_check(verb->name, &change.filters))
 		return COMMAND_USAGE;
 	by_ids = change.arguments.words_count > 0;
 	selects = filters_any(&change.filters) || change.all;
+	if (by_ids && change.dry_run) {
+		fprintf(stderr, "fetchback %s: --dry-run counts what filters select\n", verb->name);
+		return COMMAND_USAGE;
+	}
 	if (by_ids == selects) {
 		fprintf(stderr,
 			"fetchback %s: ids, or filters, or --all; see fetchback %s --help\n",
 			verb->name, verb->name);
 		return COMMAND_USAGE;
 	}
-	return by_ids ? change_each(&change) : change_selected(&change);
+	return by_ids ? change_each(&change) : select_and_change(&change);
 }
 
 #define COMMAND_OF(verb, word, says, shows)           \
@@ -287,7 +360,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		.run = word##_run,                    \
 	}
 
-COMMAND_OF(CANCEL, cancel, "no callback starts any more", "fetchback cancel --label nightly");
+COMMAND_OF(CANCEL, cancel, "stop requests for good", "fetchback cancel --label nightly");
 COMMAND_OF(PAUSE, pause, "hold requests where they are", "fetchback pause --host api.example");
 COMMAND_OF(RESUME, resume, "let paused requests go on", "fetchback resume --host api.example");
 COMMAND_OF(REDELIVER, redeliver, "deliver again what was fetched",
@@ -295,4 +368,4 @@ COMMAND_OF(REDELIVER, redeliver, "deliver again what was fetched",
 COMMAND_OF(REFETCH, refetch, "do it once more from the start",
 	"fetchback refetch --state failed --host api.example");
 COMMAND_OF(DELETE, delete, "cancel, and remove all there is of it",
-	"fetchback delete --state delivered --until 7d");
+	"fetchback delete --state delivered --until 7d --yes");

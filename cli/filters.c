@@ -25,6 +25,29 @@ static const char *time_of(const char *text, char time[PL_TIME_SIZE])
 	return time;
 }
 
+static bool is_time(const char *text)
+{
+	char time[PL_TIME_SIZE];
+	uint64_t ms;
+
+	return text == NULL || *text == '\0' || time_of(text, time) == time ||
+	       pl_time_parse(text, strlen(text), &ms) == PL_OK;
+}
+
+bool filters_check(const char *command, const struct filters *filters)
+{
+	const char *name = !is_time(filters->since)   ? "--since"
+			   : !is_time(filters->until) ? "--until"
+						      : NULL;
+
+	if (name != NULL)
+		fprintf(stderr,
+			"fetchback %s: %s takes a time, 2026-12-01T08:00:00Z, or 2h for two hours "
+			"ago\n",
+			command, name);
+	return name == NULL;
+}
+
 static enum pl_err parameter_add(struct pl_buf *out, const char *name, const char *value)
 {
 	const char *before = strchr(out->data, '?') != NULL ? "&" : "?";

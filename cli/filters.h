@@ -28,9 +28,11 @@ struct filters { /* NULL: not given */
 	"  --host HOST     of the provider or the callback, with or without its port\n"           \
 	"  --label LABEL   one of its labels\n"                                                   \
 	"  --since TIME, --until TIME\n"                                                          \
-	"                  accepted then or later; before: 2026-12-01T08:00:00Z, or 2h ago as "   \
-	"2h\n"
+	"                  accepted since, before this time: 2026-12-01T08:00:00Z, or 2h for\n"   \
+	"                  two hours ago\n"
 
+/* True if both times are times; otherwise it has said what is wrong. */
+bool filters_check(const char *command, const struct filters *filters);
 bool filters_any(const struct filters *filters);
 /* path?state=…&limit=…&cursor=… in *out; limit 0, cursor "": not given. False: has said what is
  * wrong. */

@@ -10,7 +10,8 @@ static void health_help(FILE *out)
 {
 	fputs("usage: fetchback health [--api URL] [--json]\n\n"
 	      "Asks a service whether it can work (GET /readyz): the api, or a worker at its\n"
-	      "METRICS_PORT.\n\n" ARGUMENTS_HELP,
+	      "METRICS_PORT.\n\n" ARGUMENTS_FLAGS_HELP
+	      "Exit code: 0 it can, 1 it can't (and why), 2 wrong usage, 69 nobody answered.\n",
 		out);
 }
 
@@ -35,7 +36,7 @@ static int health_run(int argc, char **argv)
 	struct pl_buf answer;
 	int code;
 
-	if (!arguments_read(argc, argv, NULL, 0, 0, &arguments))
+	if (!arguments_read(argc, argv, NULL, NULL, 0, &arguments))
 		return COMMAND_USAGE;
 	code = ask(&arguments, "/readyz", NULL, &answer);
 	if (code == COMMAND_OK && arguments.json)

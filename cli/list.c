@@ -342,7 +342,9 @@ static int list_run(int argc, char **argv)
 	};
 	int code;
 
-	if (!arguments_read(argc, argv, flags, 0, 0, &list.arguments))
+	if (!arguments_read(argc, argv, flags, NULL, 0, &list.arguments))
+		return COMMAND_USAGE;
+	if (!filters_check("list", &list.filters))
 		return COMMAND_USAGE;
 	code = check(&list);
 	if (code != COMMAND_OK)

@@ -20,8 +20,8 @@ static void listen_help(FILE *out)
 	      "                   (127.0.0.1)\n" RECEIVER_HELP
 	      "  --json           an object a line: first {\"listening\": URL}, then an arrival "
 	      "each\n\n"
-	      "Exit code: 0 ended by Ctrl-C or SIGTERM, 1 nobody can listen there, 2 this command\n"
-	      "line makes no sense.\n",
+	      "Exit code: 0 ended by Ctrl-C or SIGTERM, 1 nobody can listen there, 2 wrong\n"
+	      "usage.\n",
 		out);
 }
 
@@ -45,7 +45,7 @@ static int listen_run(int argc, char **argv)
 	sigset_t ends;
 	int code, signal;
 
-	if (!arguments_read(argc, argv, flags, 0, 0, &arguments))
+	if (!arguments_read(argc, argv, flags, NULL, 0, &arguments))
 		return COMMAND_USAGE;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);

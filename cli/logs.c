@@ -18,8 +18,7 @@ static void logs_help(FILE *out)
 	      "  -f, --follow\n"
 	      "              goes on until the request has come to its end, over restarts of the "
 	      "api\n"
-	      "              and of Redis; exit code 0 then says delivered, 3 failed or "
-	      "cancelled\n" ARGUMENTS_HELP,
+	      "              and of Redis\n" ARGUMENTS_FOLLOW_HELP,
 		out);
 }
 

@@ -65,10 +65,29 @@ void manual_page(FILE *out, const struct command *const *commands, size_t count)
 		help_visit(commands[i], out, roff_print);
 		fputs(".fi\n", out);
 	}
-	fputs(".SH ENVIRONMENT\n"
+	fputs(".SH EXIT STATUS\n"
+	      "0 done, 1 refused or not known, 2 wrong usage, 3 what was followed has failed or "
+	      "was "
+	      "cancelled, 69 nobody answered.\n"
+	      "Of fetchback up, as of the services: 0 stopped as told, 100 a setting is wrong, 111 "
+	      "the system failed.\n"
+	      ".SH ENVIRONMENT\n"
 	      "FETCHBACK_API, FETCHBACK_API_KEY, FETCHBACK_API_KEY_FILE: which api is asked, and "
 	      "with which key.\n"
-	      "NO_COLOR: if not empty, nothing is coloured.\n",
+	      ".br\n"
+	      "SIGNING_SECRET, SIGNING_SECRET_FILE: what listen, send \\-\\-listen and verify "
+	      "check signatures with.\n"
+	      ".br\n"
+	      "REDIS_URL: the Redis of doctor; up uses it and starts none.\n"
+	      ".br\n"
+	      "DATA_DIR: the folder of up.\n"
+	      ".br\n"
+	      "Every other setting is read by up.\n"
+	      ".br\n"
+	      "NO_COLOR: if not empty, nothing is coloured.\n"
+	      ".SH SEE ALSO\n"
+	      "fetchback\\-api \\-\\-help, fetchback\\-consumer \\-\\-help, "
+	      "fetchback\\-responder \\-\\-help: every setting.\n",
 		out);
 }
 

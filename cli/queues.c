@@ -63,8 +63,9 @@ static void table_print(FILE *out, const json_t *queues)
 	queue_print(out, "responses", json_object_get(queues, "responses"));
 	fprintf(out,
 		"\n%" JSON_INTEGER_FORMAT " live, %" JSON_INTEGER_FORMAT
-		" dead letters, %" JSON_INTEGER_FORMAT " bytes to deliver\n",
-		number(queues, "live"), number(queues, "dead"), number(queues, "undeliveredBytes"));
+		" dead letter%s, %" JSON_INTEGER_FORMAT " bytes to deliver\n",
+		number(queues, "live"), number(queues, "dead"),
+		number(queues, "dead") == 1 ? "" : "s", number(queues, "undeliveredBytes"));
 }
 
 static int show(const struct arguments *arguments, const char *path, const char *body, FILE *out)
@@ -111,7 +112,7 @@ static int queues_run(int argc, char **argv)
 	};
 	struct arguments arguments;
 
-	if (!arguments_read(argc, argv, flags, 0, 2, &arguments))
+	if (!arguments_read(argc, argv, flags, NULL, 2, &arguments))
 		return COMMAND_USAGE;
 	if (arguments.words_count == 0)
 		return watches ? terminal_watch(frame, &arguments) : frame(&arguments, stdout);

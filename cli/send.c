@@ -18,11 +18,9 @@ static void send_help(FILE *out)
 	      "request's id.\n\n"
 	      "  --listen         receives the callback itself, on 127.0.0.1; shows the log and "
 	      "what\n"
-	      "                   arrives until the end; exit code 0 then says delivered, 3 failed "
-	      "or\n"
-	      "                   cancelled. The pipeline must be allowed to reach 127.0.0.1, as "
-	      "under\n"
-	      "                   fetchback up\n" RECEIVER_HELP ARGUMENTS_HELP,
+	      "                   arrives until the end. The pipeline must be allowed to reach\n"
+	      "                   127.0.0.1, as under fetchback up\n" RECEIVER_HELP
+			ARGUMENTS_FOLLOW_HELP,
 		out);
 }
 
@@ -98,7 +96,7 @@ static int send_run(int argc, char **argv)
 	char *id;
 	int code;
 
-	if (!arguments_read(argc, argv, flags, 1, 2, &arguments))
+	if (!arguments_read(argc, argv, flags, "the URL to fetch", 2, &arguments))
 		return COMMAND_USAGE;
 	if (listens != (arguments.words_count == 1)) {
 		fputs("fetchback send: a CALLBACK or --listen, one of them; see fetchback send "

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -52,6 +53,24 @@ const char *terminal_state_color(const char *state)
 const char *terminal_plain(void)
 {
 	return terminal_has_colors() ? "\033[0m" : "";
+}
+
+bool terminal_can_ask(void)
+{
+	return isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1;
+}
+
+bool terminal_agrees(const char *question)
+{
+	char answer[8];
+
+	fprintf(stderr, "%s [y/N] ", question);
+	fflush(stderr);
+	if (fgets(answer, sizeof(answer), stdin) == NULL) {
+		fputc('\n', stderr);
+		return false;
+	}
+	return strcasecmp(answer, "y\n") == 0 || strcasecmp(answer, "yes\n") == 0;
 }
 
 static void show(const char *picture, size_t len, bool is_terminal)

@@ -24,4 +24,9 @@ const char *terminal_plain(void);
  * have failed for TERMINAL_AWAY_S. frame says on stderr why it fails. */
 int terminal_watch(int (*frame)(void *arg, FILE *out), void *arg);
 
+/* Is there a person to answer? */
+bool terminal_can_ask(void);
+/* True for y or yes; anything else, and the end of input, is a no. */
+bool terminal_agrees(const char *question);
+
 #endif

@@ -21,7 +21,7 @@ static void verify_help(FILE *out)
 	      "  --timestamp T    its header webhook-timestamp\n"
 	      "  --signature S    its header webhook-signature, all of it\n" SIGNATURE_HELP
 	      "  --json           {\"verified\": true}, or false and the reason\n\n"
-	      "Exit code: 0 verified, 1 not verified, 2 this command line makes no sense.\n",
+	      "Exit code: 0 verified, 1 not verified, 2 wrong usage.\n",
 		out);
 }
 
@@ -78,7 +78,7 @@ static int verify_run(int argc, char **argv)
 	struct arguments arguments;
 	struct signature_rule rule;
 
-	if (!arguments_read(argc, argv, flags, 0, 1, &arguments) ||
+	if (!arguments_read(argc, argv, flags, NULL, 1, &arguments) ||
 		!signature_rule_read(argv[0], &words, &rule))
 		return COMMAND_USAGE;
 	if (claim.id == NULL || claim.timestamp == NULL || claim.signature == NULL)

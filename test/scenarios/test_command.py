@@ -14,6 +14,7 @@ import subprocess
 import pytest
 
 from peers import patience, stage
+from peers.keys import Keys
 from peers.pipeline import SANITIZERS, program
 from peers.web import Answer
 
@@ -108,7 +109,8 @@ def test_what_is_not_there_fails(fetchback, command):
 
 @pytest.mark.parametrize("words", [["send", "http://a/", "http://b/"], ["status", NOBODY], ["logs", NOBODY], ["list"],
                                    ["list", "--csv"], ["list", "--json"], ["list", "--watch"], ["queues"],
-                                   ["queues", "pause", "requests"], ["cancel", "--all"], ["delete", "--all"],
+                                   ["queues", "pause", "requests"], ["cancel", "--all"], ["delete", "--all", "--yes"],
+                                   ["delete", "--all", "--dry-run"],
                                    *[[verb, NOBODY] for verb in VERBS]])
 def test_no_api_is_an_exit_code_of_its_own(programs, words):
     with stage.bound_socket() as nobody_listens:
@@ -124,10 +126,32 @@ def test_no_api_is_an_exit_code_of_its_own(programs, words):
                                    ["queues", "pause"], ["queues", "stop", "requests"], ["queues", "pause", "all"],
                                    ["queues", "resume", "requests", "--watch"], ["help", "dance"],
                                    *[[verb] for verb in VERBS], ["cancel", NOBODY, "--all"],
-                                   ["delete", NOBODY, "--state", "failed"], ["pause", NOBODY, "1"]])
+                                   ["delete", NOBODY, "--state", "failed"], ["pause", NOBODY, "1"],
+                                   ["delete", "--all"], ["delete", "--state", "failed"], ["cancel", NOBODY, "--dry-run"]])
 def test_a_command_line_that_makes_no_sense(programs, words):
     code, out, err = run(*words, FETCHBACK_API="http://127.0.0.1:1")
     assert (code, out) == (USAGE, "") and err
+
+
+def test_who_lacks_a_key_is_told_where_to_put_it(launch, tmp_path):
+    pipeline = launch(API_KEYS=Keys(tmp_path).write(("alice", "wonder")).path)
+    code, out, err = run("list", FETCHBACK_API=pipeline.url)
+    assert (code, out) == (FAILED, "") and err.endswith("\n  give one with --api-key-file FILE, or in FETCHBACK_API_KEY\n")
+    assert run("list", FETCHBACK_API=pipeline.url, FETCHBACK_API_KEY="wonder")[0] == OK
+
+
+@pytest.mark.parametrize("words, told", [
+    (["staus"], 'fetchback: there is no command "staus"; did you mean status? See fetchback --help\n'),
+    (["frobnicate"], 'fetchback: there is no command "frobnicate"; see fetchback --help\n'),
+    (["list", "--foo"], "fetchback list: no flag --foo; see fetchback list --help\n"),
+    (["list", "--state"], "fetchback list: a value is missing after --state; see fetchback list --help\n"),
+    (["status", "--api"], "fetchback status: a value is missing after --api; see fetchback status --help\n"),
+    (["status"], "fetchback status: it needs a request's id; see fetchback status --help\n"),
+    *[([verb, "--until", when], f"fetchback {verb}: --until takes a time, 2026-12-01T08:00:00Z, or 2h for two hours ago\n")
+      for verb, when in (("list", "yesterday"), ("delete", "30"))],
+])  # fmt: skip
+def test_a_slip_is_told_so_that_it_can_be_mended(programs, words, told):
+    assert run(*words, FETCHBACK_API="http://127.0.0.1:1") == (USAGE, "", told)
 
 
 # ---- list ---------------------------------------------------------------------------------------------
@@ -185,8 +209,8 @@ def test_list_by_host(fetchback, pipeline, three, receiver):
 
 
 def test_list_tells_a_fault_of_the_filters(fetchback):
-    code, out, err = fetchback("list", "--state", "dancing", "--since", "yesterday")
-    assert (code, out) == (FAILED, "") and "state: " in err and "since: " in err
+    code, out, err = fetchback("list", "--state", "dancing", "--label", "x" * 65)
+    assert (code, out) == (FAILED, "") and "state: " in err and "label: " in err
 
 
 def test_list_for_programs_is_a_page_of_the_api(fetchback, pipeline, three):
@@ -283,7 +307,8 @@ def test_filters_change_page_after_page(fetchback, pipeline, provider, receiver)
     assert len(out.splitlines()) == 1100
     code, out, _ = fetchback("redeliver", "--label", "many", "--limit", "3")
     assert (code, out) == (USAGE, "")
-    code, out, err = fetchback("delete", "--label", "many", "--json")
+    assert fetchback("delete", "--label", "many", "--dry-run") == (OK, "1100 matched\n", "")
+    code, out, err = fetchback("delete", "--label", "many", "--yes", "--json")
     assert code == OK and json.loads(out) == {"matched": 1100, "changed": 1100, "refused": 0}
     code, out, _ = fetchback("list", "--label", "many")
     assert code == OK and table(out) == []
@@ -324,7 +349,7 @@ class Screen:
     """A command on a terminal of its own: what it has written."""
 
     def __init__(self, *words, **env):
-        self.text = ""
+        self.text, self.status = "", None
         self.pid, self.wire = pty.fork()
         if self.pid == 0:
             os.execve(program("fetchback"), ["fetchback", *words], {**SANITIZERS, **env})
@@ -343,11 +368,51 @@ class Screen:
     def wait(self, condition, what):
         patience.until(lambda: condition(self.reads()), lambda: f"{what}: {self.text!r}")
 
+    def answers(self, text):
+        os.write(self.wire, text.encode())
+
+    def has_ended(self):
+        self.reads()
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+    def code(self):
+        patience.until(self.has_ended, lambda: f"the command to end: {self.text!r}")
+        self.reads()  # what it said last
+        return os.waitstatus_to_exitcode(self.status)
+
     def close(self):
-        os.write(self.wire, b"\x03")  # Ctrl-C
-        ended = lambda: self.reads() is not None and os.waitpid(self.pid, os.WNOHANG)[0]
-        patience.until(ended, "the command to end by Ctrl-C")
+        if self.status is None:
+            self.answers("\x03")  # Ctrl-C
+        patience.until(self.has_ended, "the command to end by Ctrl-C")
         os.close(self.wire)
+
+
+@pytest.mark.parametrize("verb", ["delete", "cancel"])
+def test_a_person_is_asked_before_many_are_changed(cast, fetchback, pipeline, provider, receiver, verb):
+    label = f"asked-{verb}"
+    post_late(pipeline, provider, receiver, label, 2)
+    left = lambda: len(table(fetchback("list", "--label", label, "--state", "scheduled")[1]))
+    for answer in ("\n", "no\n", "yesterday\n", "\x04"):
+        screen = cast(Screen(verb, "--label", label, FETCHBACK_API=pipeline.url))
+        screen.wait(lambda text: f"{verb} 2 requests? [y/N] " in text, "the question")
+        screen.answers(answer)
+        assert screen.code() == FAILED and f"fetchback {verb}: nothing was changed" in screen.text
+        assert left() == 2
+    screen = cast(Screen(verb, "--label", label, FETCHBACK_API=pipeline.url))
+    screen.wait(lambda text: "[y/N]" in text, "the question")
+    screen.answers("y\n")
+    assert screen.code() == OK and "2 matched, 2 changed, 0 refused" in screen.text and left() == 0
+    screen = cast(Screen("resume", "--label", label, FETCHBACK_API=pipeline.url))
+    assert screen.code() == OK and "[y/N]" not in screen.text, "nobody is asked what can be undone"
+
+
+def test_yes_asks_nobody(cast, fetchback, pipeline, provider, receiver):
+    post_late(pipeline, provider, receiver, "unasked", 2)
+    screen = cast(Screen("delete", "--label", "unasked", "--yes", FETCHBACK_API=pipeline.url))
+    assert screen.code() == OK and "[y/N]" not in screen.text and "2 matched, 2 changed" in screen.text
 
 
 def test_watch_draws_over_what_it_drew(cast, launch, provider, receiver):
@@ -403,7 +468,7 @@ def test_the_man_page_has_every_command(programs):
     code, out, err = run("help", "--man")
     assert (code, err) == (OK, "") and out.startswith(".TH FETCHBACK 1 ")
     assert re.findall(r"^\.SS fetchback ([a-z]+)$", out, re.M) == commands()
-    macros = {".TH", ".SH", ".SS", ".B", ".I", ".nf", ".fi"}
+    macros = {".br", ".TH", ".SH", ".SS", ".B", ".I", ".nf", ".fi"}
     assert {line.split()[0] for line in out.splitlines() if line.startswith((".", "'"))} <= macros
 
 
@@ -426,7 +491,7 @@ def test_what_is_given_is_no_more_than_what_help_tells(programs):
     for name in ["list", "queues", *VERBS]:
         for flag in set(re.findall(r"(?<![\w-])--[a-z-]+", run(name, "--help")[1])):
             code, _, err = run(name, flag, "--nothing", "--nothing")
-            assert code == USAGE and "for --nothing" in err, (name, flag, err)
+            assert code == USAGE and "no flag --nothing;" in err, (name, flag, err)
 
 
 def test_another_server_is_told_from_the_api(peer):
