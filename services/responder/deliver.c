@@ -2,7 +2,8 @@
  * One delivery is a chain of steps:
  *
  *   begin -> (memory) -> loading chunk after chunk -> composed -> posting -> settled
- *                   '-- data above PAYLOAD_INLINE_MAX: the signing key, then composed as dataUrl
+ *              ^    '-- data above PAYLOAD_INLINE_MAX: the signing key, then composed as dataUrl
+ *              '-- the body needs more than there was taken
  */
 #include "deliver.h"
 
@@ -249,6 +250,34 @@ static void settle_gone(struct delivery *delivery)
 
 /* ---- composing ---- */
 
+static void begin_with(struct delivery *delivery, size_t bytes);
+
+static bool has_room(struct delivery *delivery, size_t bytes)
+{
+	if (bytes > delivery->taken &&
+		pl_worker_memory_take(delivery->deliverer->worker, bytes - delivery->taken))
+		delivery->taken = bytes;
+	return bytes <= delivery->taken;
+}
+
+/* Gives all back and comes again with what it needs: nobody waits for somebody who waits. */
+static void come_again(struct delivery *delivery, size_t bytes)
+{
+	size_t taken = delivery->taken;
+	delivery->taken = 0;
+	delivery->next_chunk = 0;
+	pl_buf_fini(&delivery->data);
+	pl_worker_memory_give(delivery->deliverer->worker, taken);
+	begin_with(delivery, bytes);
+}
+
+static void keep_only(struct delivery *delivery, size_t bytes)
+{
+	size_t rest = delivery->taken - bytes;
+	delivery->taken = bytes;
+	pl_worker_memory_give(delivery->deliverer->worker, rest);
+}
+
 static void compose_and_post(struct delivery *delivery)
 {
 	const struct pl_record *record = delivery->job->record;
@@ -258,9 +287,16 @@ static void compose_and_post(struct delivery *delivery)
 	}
 	const char *bytes =
 		record->data.chunks > 0 ? delivery->data.data : record->data.inline_bytes;
+	size_t len = payload_length(record, bytes), need = delivery->data.room + len + 1;
+	if (!has_room(delivery, need)) {
+		come_again(delivery, need);
+		return;
+	}
+	pl_buf_reserve(&delivery->body, len); /* now, else it would double what it needs */
 	enum pl_err err = payload_compose(record, bytes, &delivery->body);
 	PL_ASSERT(err == PL_OK); /* PAYLOAD_MAX covers the longest */
 	pl_buf_fini(&delivery->data);
+	keep_only(delivery, len + 1);
 	post(delivery);
 }
 
@@ -321,7 +357,10 @@ static void on_key(void *arg, enum pl_err err, const char *bytes, size_t len)
 
 static void load(struct delivery *delivery)
 {
-	if (delivery->job->record->data.bytes <= PAYLOAD_INLINE_MAX) {
+	const struct pl_data *data = &delivery->job->record->data;
+	if (data->bytes <= PAYLOAD_INLINE_MAX) {
+		if (data->chunks > 0)
+			pl_buf_reserve(&delivery->data, (size_t)data->bytes);
 		load_next(delivery);
 	} else {
 		delivery->loading = true;
@@ -337,11 +376,27 @@ static void on_memory(struct pl_memory_wait *wait)
 	load(delivery);
 }
 
-/* Two copies at most: the data, and the body made of it (text seldom grows by much). */
-static size_t memory_for(const struct pl_data *data)
+/* What loading and composing take, as far as it is known. In chunks: the data, and a body half as
+ * long again, which base64 and most text are within; has_room asks for the rest. */
+static size_t memory_for(const struct pl_record *record)
 {
-	return data->bytes <= PAYLOAD_INLINE_MAX ? 2 * (size_t)data->bytes + PL_META_MAX
-						 : PL_META_MAX;
+	size_t bytes = (size_t)record->data.bytes;
+	if (record->data.bytes > PAYLOAD_INLINE_MAX)
+		return PL_META_MAX;
+	if (record->data.chunks == 0)
+		return payload_length(record, record->data.inline_bytes) + 1;
+	return bytes + bytes / 2 * 3 + PL_META_MAX;
+}
+
+static void begin_with(struct delivery *delivery, size_t bytes)
+{
+	struct pl_worker *worker = delivery->deliverer->worker;
+	if (!pl_worker_memory_take(worker, bytes)) {
+		pl_worker_memory_wait(worker, &delivery->memory, bytes, on_memory);
+		return;
+	}
+	delivery->taken = bytes;
+	load(delivery);
 }
 
 static void deliver_begin(void *state, struct pl_job *job)
@@ -353,13 +408,7 @@ static void deliver_begin(void *state, struct pl_job *job)
 	job->own = delivery;
 	pl_buf_init(&delivery->data, PAYLOAD_INLINE_MAX);
 	pl_buf_init(&delivery->body, PAYLOAD_MAX);
-	size_t bytes = memory_for(&job->record->data);
-	if (!pl_worker_memory_take(deliverer->worker, bytes)) {
-		pl_worker_memory_wait(deliverer->worker, &delivery->memory, bytes, on_memory);
-		return;
-	}
-	delivery->taken = bytes;
-	load(delivery);
+	begin_with(delivery, memory_for(job->record));
 }
 
 static void deliver_cut(struct pl_job *job)

@@ -8,6 +8,9 @@
 #include "pipeline/json.h"
 #include "pipeline/text.h"
 
+static const char DATA[] = ",\"data\":", NULL_DATA[] = ",\"data\":null";
+static const char BASE64[] = ",\"dataBase64\":\"", META[] = ",\"meta\":";
+
 static enum pl_err begin(const struct pl_record *record, struct pl_buf *out)
 {
 	return pl_buf_format(out, "{\"requestId\":\"%s\"", record->request.id);
@@ -18,13 +21,13 @@ static enum pl_err end(const struct pl_record *record, struct pl_buf *out)
 	const char *meta = record->request.meta;
 	enum pl_err err = PL_OK;
 	if (meta != NULL)
-		err = pl_buf_format(out, ",\"meta\":%s", meta);
+		err = pl_buf_format(out, "%s%s", META, meta);
 	return err == PL_OK ? pl_buf_text(out, "}") : err;
 }
 
 static enum pl_err add_base64(struct pl_buf *out, const char *bytes, size_t len)
 {
-	enum pl_err err = pl_buf_text(out, ",\"dataBase64\":\"");
+	enum pl_err err = pl_buf_text(out, BASE64);
 	if (err == PL_OK)
 		err = pl_base64_add(out, bytes, len);
 	return err == PL_OK ? pl_buf_text(out, "\"") : err;
@@ -36,16 +39,40 @@ static enum pl_err add_data(const struct pl_data *data, const char *bytes, struc
 	enum pl_err err;
 	switch (data->kind) {
 	case PL_DATA_JSON: /* never parsed again: the bytes as they came */
-		err = pl_buf_text(out, ",\"data\":");
+		err = pl_buf_text(out, DATA);
 		return err == PL_OK ? pl_buf_add(out, bytes, len) : err;
 	case PL_DATA_TEXT:
-		err = pl_buf_text(out, ",\"data\":");
+		err = pl_buf_text(out, DATA);
 		return err == PL_OK ? pl_json_string(out, bytes, len) : err;
 	case PL_DATA_BINARY:
 		return add_base64(out, bytes, len);
 	default:
-		return pl_buf_text(out, ",\"data\":null");
+		return pl_buf_text(out, NULL_DATA);
 	}
+}
+
+static size_t data_length(const struct pl_data *data, const char *bytes)
+{
+	size_t len = (size_t)data->bytes, used;
+	switch (data->kind) {
+	case PL_DATA_JSON:
+		return strlen(DATA) + len;
+	case PL_DATA_TEXT:
+		return strlen(DATA) + pl_json_escape(bytes, len, NULL, SIZE_MAX, &used) + 2;
+	case PL_DATA_BINARY:
+		return strlen(BASE64) + (len + 2) / 3 * 4 + 1;
+	default:
+		return strlen(NULL_DATA);
+	}
+}
+
+size_t payload_length(const struct pl_record *record, const char *bytes)
+{
+	const char *meta = record->request.meta;
+	if (record->request.parent != NULL)
+		return (size_t)record->data.bytes;
+	return strlen("{\"requestId\":\"\"}") + strlen(record->request.id) +
+	       data_length(&record->data, bytes) + (meta != NULL ? strlen(META) + strlen(meta) : 0);
 }
 
 enum pl_err payload_compose(const struct pl_record *record, const char *bytes, struct pl_buf *out)

@@ -14,6 +14,8 @@
 /* {"requestId":…,"data":…}: bytes are the data's, all of them (record->data.bytes). */
 PL_MUST_CHECK enum pl_err payload_compose(
 	const struct pl_record *record, const char *bytes, struct pl_buf *out);
+/* How many bytes that adds. */
+size_t payload_length(const struct pl_record *record, const char *bytes);
 /* The same with dataUrl, bytes and sha256 instead. */
 PL_MUST_CHECK enum pl_err payload_compose_url(
 	const struct pl_record *record, const char *url, struct pl_buf *out);

@@ -8,7 +8,7 @@ from itertools import repeat
 import pytest
 
 from peers.pipeline import sanitized
-from peers.web import Answer
+from peers.web import Answer, Gate
 
 KIB, MIB = 1024, 1024 * 1024
 JSON, TEXT, BINARY = "application/json", "text/plain", "application/octet-stream"
@@ -237,3 +237,32 @@ def test_many_large_bodies_at_once_stay_within_memory(launch, provider, receiver
     if not sanitized():
         assert pipeline.consumer.peak_bytes < 120 * MIB, pipeline.consumer.peak_bytes
         assert pipeline.responder.peak_bytes < 120 * MIB, pipeline.responder.peak_bytes
+
+
+GROWING = b"\x01" * MIB  # text that becomes six times as long in JSON
+GROWN = 6 * MIB
+
+
+def test_text_that_grows_stays_within_memory(launch, provider, receiver):
+    pipeline = launch(only={"responder": {"BODY_MEMORY": "32MiB"}})
+    gate = Gate()
+    grows = provider.serves("/grows", Answer(body=GROWING, type=TEXT))
+    held = receiver.serves("/held", Answer(hold=gate))
+    warm = [pipeline.post(provider.url(), receiver.url()) for _ in range(16)]  # a slot each
+    pipeline.wait_all(warm)
+    requests = [pipeline.post(grows, held) for _ in range(12)]
+    receiver.holds(4)
+    gate.open()
+    pipeline.wait_all(requests, timeout=60)
+    assert receiver.busiest <= 32 * MIB // GROWN
+    assert all(seen.json["data"] == GROWING.decode() for seen in receiver.at("/held"))
+    if not sanitized():
+        assert pipeline.responder.peak_bytes < 64 * MIB, pipeline.responder.peak_bytes
+
+
+def test_text_that_grows_beyond_all_memory_goes_alone(launch, provider, receiver):
+    pipeline = launch(only={"responder": {"BODY_MEMORY": "1MiB"}})
+    provider.answers(Answer(body=GROWING, type=TEXT), Answer(body=b"small", type=TEXT))
+    requests = [pipeline.post(provider.url(f"/{i}"), receiver.url()) for i in range(3)]
+    pipeline.wait_all(requests)
+    assert sorted(len(seen.json["data"]) for seen in receiver.requests) == [5, 5, MIB]

@@ -20,6 +20,7 @@ static void check(
 	pl_buf_init(&out, PAYLOAD_MAX);
 	assert_int_equal(payload_compose(&record, bytes, &out), PL_OK);
 	assert_string_equal(out.data, want);
+	assert_int_equal(payload_length(&record, bytes), out.len);
 	pl_buf_fini(&out);
 }
 
@@ -33,6 +34,30 @@ static void test_each_kind(void **state)
 	check(PL_DATA_TEXT, "a\"b\nc", 5, NULL, HEAD "\"data\":\"a\\\"b\\nc\"}");
 	check(PL_DATA_BINARY, "\xff\x00\x01", 3, NULL, HEAD "\"dataBase64\":\"/wAB\"}");
 	check(PL_DATA_JSON, "1", 1, "{\"k\":[1]}", HEAD "\"data\":1,\"meta\":{\"k\":[1]}}");
+}
+
+static void test_length_of_what_grows(void **state)
+{
+	(void)state;
+	check(PL_DATA_TEXT, "\x01\x7f\\", 3, NULL, HEAD "\"data\":\"\\u0001\\u007f\\\\\"}");
+	check(PL_DATA_TEXT, "\u2028\u00e4\U0001f600", 9, "1",
+		HEAD "\"data\":\"\\u2028\u00e4\U0001f600\",\"meta\":1}");
+	check(PL_DATA_BINARY, "\xff", 1, NULL, HEAD "\"dataBase64\":\"/w==\"}");
+	check(PL_DATA_BINARY, "\xff\x00", 2, NULL, HEAD "\"dataBase64\":\"/wA=\"}");
+	check(PL_DATA_BINARY, "\xff\x00\x01\x02", 4, NULL, HEAD "\"dataBase64\":\"/wABAg==\"}");
+}
+
+static void test_a_failure_callback_is_its_data(void **state)
+{
+	(void)state;
+	struct pl_record record = { .data = { .kind = PL_DATA_JSON, .bytes = 8 } };
+	record.request.parent = ID;
+	struct pl_buf out;
+	pl_buf_init(&out, PAYLOAD_MAX);
+	assert_int_equal(payload_compose(&record, "{\"a\": 1}", &out), PL_OK);
+	assert_string_equal(out.data, "{\"a\": 1}");
+	assert_int_equal(payload_length(&record, out.data), out.len);
+	pl_buf_fini(&out);
 }
 
 /* The signature was computed with: printf '%s' <id>.1800000000 | openssl dgst -sha256 -mac HMAC
@@ -70,6 +95,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_kind),
+		cmocka_unit_test(test_length_of_what_grows),
+		cmocka_unit_test(test_a_failure_callback_is_its_data),
 		cmocka_unit_test(test_data_url),
 		cmocka_unit_test(test_large_data_travels_as_url),
 	};

@@ -20,7 +20,7 @@
  * U+2028, U+2029 and the marks that turn the direction of writing. */
 PL_MUST_CHECK enum pl_err pl_json_string(struct pl_buf *out, const char *text, size_t len);
 /* The same without the quotes into room bytes: as many whole characters as fit. *used tells how
- * much of text they were; returns the bytes written, without a NUL. */
+ * much of text they were; returns the bytes written, without a NUL. out NULL: it only counts. */
 size_t pl_json_escape(const char *text, size_t len, char *out, size_t room, size_t *used);
 
 /* Is it plain text: valid UTF-8 (RFC 3629) and no NUL? Feed bytes as they come. */
