@@ -1,6 +1,7 @@
 /*
  * Which addresses are dialled. The policy is asked three times: for all answers of a name before
  * anything, at each socket, and before each request, since a reused connection opens no socket.
+ * That last moment is the caller's, too: whether the request may still be sent.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -49,6 +50,14 @@ static bool read_address(const char *ip, int port, struct sockaddr_storage *out)
 	return inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1;
 }
 
+/* Connecting takes its time, in which the caller's right to ask may have ended. */
+static bool may_send(const struct pl_http_exchange *x)
+{
+	const struct pl_http_options *options = &x->options;
+	bool may = options->may_send == NULL || options->may_send(options->arg);
+	return may && x->cut == PL_FAULT_NONE; /* cut in this very turn, too */
+}
+
 static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	(void)local_ip;
@@ -58,6 +67,10 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
 	if (!read_address(peer_ip, peer_port, &peer) ||
 		!http_address_allowed(x, (struct sockaddr *)&peer)) {
 		x->fault = PL_FAULT_ADDRESS_BLOCKED;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (!may_send(x)) {
+		x->fault = PL_FAULT_CANCELLED;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	http_exchange_talk(x);

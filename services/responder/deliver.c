@@ -145,10 +145,21 @@ static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
 	return delivery->answer_bytes > ANSWER_MAX ? PL_HTTP_STOP : PL_HTTP_GO;
 }
 
+/* A lease that ran out while we connected: by now the request may be another's, or cancelled. */
+static bool may_send(void *arg)
+{
+	const struct delivery *delivery = arg;
+	return pl_worker_may_act(delivery->deliverer->worker);
+}
+
 static void on_done(void *arg, const struct pl_http_answer *answer)
 {
 	struct delivery *delivery = arg;
 	delivery->exchange = NULL;
+	if (answer->fault == PL_FAULT_CANCELLED) { /* cut, or never sent */
+		settle_back(delivery);
+		return;
+	}
 	struct pl_verdict verdict = deliver_verdict(answer, pl_clock_wall_ms());
 	char message[PL_EVENT_MESSAGE_MAX];
 	verdict.message = answer->message;
@@ -233,6 +244,7 @@ static void post(struct delivery *delivery)
 		.connect_ms = CONNECT_MS,
 		.total_ms = pl_job_timeout_ms(delivery->job),
 		.body_max = UINT64_MAX, /* on_body stops earlier */
+		.may_send = may_send,
 		.on_body = on_body,
 		.on_done = on_done,
 		.arg = delivery,

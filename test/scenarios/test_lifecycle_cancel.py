@@ -138,6 +138,38 @@ def test_a_worker_that_does_not_listen_makes_it_202(launch, provider, receiver, 
     pipeline.wait(request, "delivered")
 
 
+@pytest.mark.parametrize("asleep", [False, True], ids=["awake", "asleep"])
+def test_a_callback_that_was_still_connecting_does_not_begin_after_the_200(
+    launch, redis, proxy, peer, provider, tls, asleep
+):
+    """Its worker, cut off from Redis, loses its lease meanwhile, and another one lets the cancel go through."""
+    receiver = peer("receiver", tls=tls.context("127.0.0.1"))
+    to_redis, to_receiver = proxy(redis.path, unix=True), proxy(("127.0.0.1", receiver.port))
+    to_receiver.freeze()  # takes the connection and keeps the first words of TLS
+    cut_off = {"responder-0": {"REDIS_URL": to_redis.redis_url}}
+    pipeline = launch(redis=redis, LEASE="1s", CA_FILE=tls.ca_file, only=cut_off)
+    callback = receiver.url().replace(f":{receiver.port}/", f":{to_receiver.port}/")
+    request = pipeline.post(provider.url(), callback)
+    patience.until(lambda: to_receiver.accepted == 1, "the responder to connect")
+    to_redis.freeze()
+    holder = pipeline.responder
+    if asleep:
+        holder.stop()
+    pipeline.hire("responder").start()
+    patience.until(
+        lambda: pipeline.call("POST", f"/requests/{request}/cancel").status == 200, "the lease to run out"
+    )
+    to_receiver.thaw()
+    if asleep:
+        holder.cont()
+    patience.until(lambda: receiver.opened and (receiver.requests or not receiver.connections), "what it does then")
+    assert not receiver.requests and receiver.opened == 1
+    to_redis.thaw()
+    holder.wait_said("lease_lost")
+    assert pipeline.state(request) == "cancelled"
+    pipeline.wait(pipeline.post(provider.url(), callback), "delivered")
+
+
 def test_delete_cancels_and_leaves_nothing(launch, provider, receiver):
     pipeline, gate = launch(), Gate()
     provider.answers(Answer(hold=gate))

@@ -233,6 +233,19 @@ static inline void say_hello_and_close(struct peer_conn *conn)
 	peer_end(conn);
 }
 
+static inline void say_see_other(struct peer_conn *conn)
+{
+	peer_say(conn, "HTTP/1.1 303 See Other\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n");
+}
+
+static inline void say_once(struct peer_conn *conn)
+{
+	if (conn->served > 1)
+		peer_close(conn);
+	else
+		peer_say(conn, OK_HEAD "Content-Length: 4\r\n\r\nonce");
+}
+
 static inline void serve_by_path(struct peer_conn *conn)
 {
 	static const struct {
@@ -268,6 +281,8 @@ static inline void serve_by_path(struct peer_conn *conn)
 		{ "/big ", say_big },
 		{ "/back ", say_back },
 		{ "/close ", say_hello_and_close },
+		{ "/see-other ", say_see_other },
+		{ "/once ", say_once },
 	};
 	const char *path = strchr(conn->in, '/');
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -187,6 +187,92 @@ static void a_cut_from_a_callback_is_the_last_word(void **state)
 	story_fini(&story);
 }
 
+/* ---- the last word before a request goes out ---- */
+
+static unsigned asked, may_times;
+
+static bool may_some_times(void *arg)
+{
+	(void)arg;
+	asked++;
+	return asked <= may_times;
+}
+
+static bool cut_when_asked(void *arg)
+{
+	cut_now(arg);
+	return true;
+}
+
+static void tell_guarded(
+	struct story *story, struct rig *rig, const char *path, unsigned times, enum pl_fault fault)
+{
+	asked = 0;
+	may_times = times;
+	story_init(story, rig, path);
+	story->options.method = "POST";
+	story->options.body = "body";
+	story->options.body_len = 4;
+	story->options.redirects_max = 5;
+	story->options.may_send = may_some_times;
+	story_tell(story);
+	assert_string_equal(pl_fault_name(story->answer.fault), pl_fault_name(fault));
+}
+
+static void nothing_is_sent_that_may_not_be(void **state)
+{
+	struct rig *rig = *state;
+	struct story story;
+	tell_guarded(&story, rig, "/hello", 0, PL_FAULT_CANCELLED);
+	assert_int_equal(asked, 1);
+	assert_false(story.answer.sent_whole);
+	assert_int_equal(rig->server.requests, 0);
+	assert_int_equal(rig->server.connections, 1); /* it was asked when that stood */
+	story_fini(&story);
+	tell_guarded(&story, rig, "/hello", 1, PL_FAULT_NONE);
+	assert_true(story.answer.sent_whole);
+	story_fini(&story);
+	tell_guarded(&story, rig, "/hello", 0, PL_FAULT_CANCELLED); /* on a connection in use */
+	story_fini(&story);
+	assert_int_equal(rig->server.requests, 1);
+	assert_int_equal(rig->server.connections, 2);
+}
+
+static void each_hop_is_asked_for(void **state)
+{
+	struct rig *rig = *state;
+	struct story story;
+	tell_guarded(&story, rig, "/see-other", 1, PL_FAULT_CANCELLED);
+	assert_int_equal(asked, 2);
+	assert_int_equal(rig->server.requests, 1);
+	story_fini(&story);
+}
+
+/* The server closes what it has answered once, without a word: curl sends again on a new one. */
+static void a_dead_connection_is_asked_for_again(void **state)
+{
+	struct rig *rig = *state;
+	struct story story;
+	expect(rig, "/once", PL_FAULT_NONE, 200, "once");
+	tell_guarded(&story, rig, "/once", 1, PL_FAULT_CANCELLED);
+	assert_int_equal(asked, 2);
+	assert_int_equal(rig->server.connections, 2);
+	story_fini(&story);
+}
+
+static void what_is_cut_at_the_last_moment_is_not_sent(void **state)
+{
+	struct rig *rig = *state;
+	struct story story;
+	story_init(&story, rig, "/hello");
+	story.options.may_send = cut_when_asked;
+	story_tell(&story);
+	story_is(&story, PL_FAULT_CANCELLED, 0, "");
+	story_fini(&story);
+	expect(rig, "/204", PL_FAULT_NONE, 204, "");
+	assert_int_equal(rig->server.requests, 1);
+}
+
 struct chain {
 	struct story next;
 	unsigned left;
@@ -306,6 +392,10 @@ int main(void)
 		PATHS_TEST(stop_makes_a_whole_answer),
 		PATHS_TEST(a_cut_works_at_every_step),
 		PATHS_TEST(a_cut_from_a_callback_is_the_last_word),
+		PATHS_TEST(nothing_is_sent_that_may_not_be),
+		PATHS_TEST(each_hop_is_asked_for),
+		PATHS_TEST(a_dead_connection_is_asked_for_again),
+		PATHS_TEST(what_is_cut_at_the_last_moment_is_not_sent),
 		PATHS_TEST(exchanges_start_from_callbacks),
 		PATHS_TEST(an_exchange_starts_from_inside_curl),
 		PATHS_TEST(a_thousand_run_at_once),

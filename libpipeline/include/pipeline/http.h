@@ -71,6 +71,10 @@ struct pl_http_options {
 	unsigned redirects_max;                 /* 0: a 3xx is the answer */
 	uint64_t body_max;                      /* decoded bytes; one more is PL_FAULT_TOO_LARGE */
 	bool identity;                          /* ask for no content coding (ranges) */
+	/* May be NULL. Asked once the connection stands (TLS too), right before the first byte of a
+	 * request: of each hop, and again when a reused connection turns out to be dead. False: not
+	 * a byte is sent, the exchange ends with PL_FAULT_CANCELLED. */
+	bool (*may_send)(void *arg);
 	/* Both may be NULL. on_head: once, headers of the last hop complete, before any on_body. */
 	enum pl_http_flow (*on_head)(void *arg, const struct pl_http_answer *so_far);
 	enum pl_http_flow (*on_body)(void *arg, const char *data, size_t len);
