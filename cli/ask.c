@@ -4,24 +4,49 @@
 #include <string.h>
 
 #include "command.h"
+#include "pipeline/json.h"
 #include "pipeline/mem.h"
 
-#define URL_MAX      (16u * 1024)
-#define UNAUTHORIZED 401
+#define URL_MAX       (16u * 1024)
+#define UNAUTHORIZED  401
+#define CHARACTER_MAX 4 /* bytes in UTF-8 */
+#define BROKEN        0xfffd
+
+/* What has no shape of its own, so that two texts can look alike; the joiners, which Persian and
+ * emoji are written with, aside. */
+static bool is_unseen(uint32_t code)
+{
+	return code == 0xad || code == 0x180e || code == 0x200b ||
+	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0x1d173 && code <= 0x1d17a) ||
+	       (code >= 0xe0000 && code <= 0xe007f);
+}
 
 size_t ask_print_one(FILE *out, const char *text)
 {
-	const unsigned char *at = (const unsigned char *)text;
-	bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; /* U+0080 to U+009F */
+	uint32_t code;
+	size_t len = pl_utf8_next(text, strnlen(text, CHARACTER_MAX), &code);
 
-	fputc(*at < 0x20 || *at == 0x7f || c1 ? '?' : *at, out);
-	return c1 ? 2 : 1;
+	if (pl_utf8_is_disguise(code) || is_unseen(code) || code == BROKEN)
+		fputc('?', out);
+	else
+		fwrite(text, 1, len, out);
+	return len;
 }
 
-void ask_print(FILE *out, const char *text)
+size_t ask_print(FILE *out, const char *text)
 {
-	while (*text != '\0')
+	size_t count = 0;
+
+	for (; *text != '\0'; count++)
 		text += ask_print_one(out, text);
+	return count;
+}
+
+void ask_print_padded(FILE *out, const char *text, size_t width)
+{
+	for (size_t count = ask_print(out, text); count < width; count++)
+		fputc(' ', out);
 }
 
 const char *ask_text(const json_t *object, const char *name)

@@ -33,9 +33,12 @@ void ask_silence(const struct arguments *arguments, CURLcode failed);
  * with its pointer. */
 void ask_problem(long status, const struct pl_buf *answer);
 
-/* Text from the api for a terminal: control characters can't move its cursor. */
-void ask_print(FILE *out, const char *text);
-/* Its first character; returns how many bytes that are. */
+/* Text of others for a terminal: nothing in it can move the cursor, turn the direction of writing
+ * or hide; such a character is a question mark. Returns how many characters were shown. */
+size_t ask_print(FILE *out, const char *text);
+/* The same, and blanks up to width. */
+void ask_print_padded(FILE *out, const char *text, size_t width);
+/* The first character of a text that has one; returns how many bytes that are. */
 size_t ask_print_one(FILE *out, const char *text);
 /* A member's text, "" where it is not there or no string; borrowed. */
 const char *ask_text(const json_t *object, const char *name);

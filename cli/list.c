@@ -104,13 +104,6 @@ static const char *reason_of(const json_t *request)
 
 /* ---- a table ---- */
 
-static void padded_print(FILE *out, const char *text, size_t width)
-{
-	ask_print(out, text);
-	for (size_t len = strlen(text); len < width; len++)
-		fputc(' ', out);
-}
-
 static void row_print(FILE *out, const json_t *request)
 {
 	const char *state = ask_text(request, "state");
@@ -125,9 +118,9 @@ static void row_print(FILE *out, const json_t *request)
 		attempts_of(request, "fetch"), attempts_of(request, "deliver"));
 	ask_print(out, ask_text(request, "requestId"));
 	fprintf(out, "  %s", terminal_state_color(state));
-	padded_print(out, state, STATE_WIDTH);
+	ask_print_padded(out, state, STATE_WIDTH);
 	fprintf(out, "%s  %4s  %8s  ", terminal_plain(), age, attempts);
-	padded_print(out, host, HOST_WIDTH);
+	ask_print_padded(out, host, HOST_WIDTH);
 	fputs("  ", out);
 	ask_print(out, *reason_of(request) != '\0' ? reason_of(request) : "-");
 	if (*until != '\0') {

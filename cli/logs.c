@@ -26,8 +26,9 @@ static void event_print(const json_t *event)
 {
 	const json_t *attempt = json_object_get(event, "attempt");
 
-	printf("%-24s %-5s %-9s ", ask_text(event, "time"), ask_text(event, "level"),
-		ask_text(event, "service"));
+	ask_print_padded(stdout, ask_text(event, "time"), 25);
+	ask_print_padded(stdout, ask_text(event, "level"), 6);
+	ask_print_padded(stdout, ask_text(event, "service"), 10);
 	ask_print(stdout, ask_text(event, "event"));
 	if (*ask_text(event, "stage") != '\0') {
 		fputs(", ", stdout);

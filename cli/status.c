@@ -73,9 +73,10 @@ static void attempt_print(const json_t *attempt)
 	const json_t *status = json_object_get(attempt, "status");
 	const json_t *error = json_object_get(attempt, "error");
 
-	printf("%-8s %3" JSON_INTEGER_FORMAT "  %-24s %8" JSON_INTEGER_FORMAT "  ",
-		ask_text(attempt, "stage"), json_integer_value(json_object_get(attempt, "n")),
-		ask_text(attempt, "startedAt"), json_integer_value(json_object_get(attempt, "ms")));
+	ask_print_padded(stdout, ask_text(attempt, "stage"), 8);
+	printf(" %3" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(attempt, "n")));
+	ask_print_padded(stdout, ask_text(attempt, "startedAt"), 24);
+	printf(" %8" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(attempt, "ms")));
 	if (json_is_integer(status) && json_integer_value(status) > 0)
 		printf("%6" JSON_INTEGER_FORMAT "  ", json_integer_value(status));
 	else

@@ -63,8 +63,7 @@ static bool is_plain(uint8_t byte)
 	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
-/* Could this character break a line or show it in another order than it is? */
-static bool is_disguise(uint32_t code)
+bool pl_utf8_is_disguise(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||       /* controls */
 	       code == 0x061c || code == 0x200e || code == 0x200f || /* direction marks */
@@ -72,25 +71,25 @@ static bool is_disguise(uint32_t code)
 	       (code >= 0x2066 && code <= 0x2069);   /* isolates */
 }
 
-/* The character that begins at text: its length, 0xfffd for a broken one. */
-static size_t next_character(const uint8_t *text, size_t len, uint32_t *code)
+size_t pl_utf8_next(const char *text, size_t len, uint32_t *code)
 {
+	const uint8_t *bytes = (const uint8_t *)text;
 	struct pl_utf8_check check = { .left = 0 };
 	size_t at = 0;
 	*code = 0;
 	do {
-		if (at == len || !utf8_step(&check, text[at])) {
+		if (at == len || !utf8_step(&check, bytes[at])) {
 			*code = 0xfffd;
 			return at > 0 ? at : 1;
 		}
 		uint32_t bits = at > 0 ? 0x3f : check.left == 0 ? 0x7f : 0x3fu >> check.left;
-		*code = *code << 6 | (text[at++] & bits);
+		*code = *code << 6 | (bytes[at++] & bits);
 	} while (check.left > 0);
 	return at;
 }
 
 /* How one character is written: at most 6 bytes. */
-static size_t spell(const uint8_t *text, size_t len, uint32_t code, char out[6])
+static size_t spell(const char *text, size_t len, uint32_t code, char out[6])
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char shorts[0x20] = {
@@ -102,7 +101,7 @@ static size_t spell(const uint8_t *text, size_t len, uint32_t code, char out[6])
 		out[1] = letter;
 		return 2;
 	}
-	if (is_disguise(code)) {
+	if (pl_utf8_is_disguise(code)) {
 		const char escape[] = { '\\', 'u', digits[code >> 12], digits[code >> 8 & 15],
 			digits[code >> 4 & 15], digits[code & 15] };
 		memcpy(out, escape, sizeof escape);
@@ -133,8 +132,8 @@ static size_t escape(const char *text, size_t len, char *out, size_t room, size_
 			break;
 		uint32_t code;
 		char spelt[6];
-		size_t character = next_character(bytes + at, len - at, &code);
-		size_t size = spell(bytes + at, character, code, spelt);
+		size_t character = pl_utf8_next(text + at, len - at, &code);
+		size_t size = spell(text + at, character, code, spelt);
 		if (size > room - written)
 			break;
 		if (out != NULL)

@@ -517,3 +517,17 @@ def test_control_characters_of_a_list_do_not_either(peer):
         code, out, _ = run(*words, "--api", other.url(""))
         assert code == OK and "\x1b" not in out and len(out.splitlines()) == (1 if "--ndjson" in words else 2)
         assert "\x9b" not in out or "--ndjson" in words, "JSON leaves them to whoever reads it"
+
+
+@pytest.mark.parametrize("words, lines", [(["status", NOBODY], 2), (["logs", NOBODY], 1), (["list"], 2), (["list", "--csv"], 2)])
+def test_text_can_not_turn_or_hide_on_the_terminal(peer, words, lines):
+    other = peer("other")
+    evil = "\u202etxt\u2066.\u200f\u200b\xad\ufeff\u2028\U000e0041\x85"
+    good = "\xe9\u65e5\u200d\U0001f680"
+    record = {"requestId": NOBODY, "state": evil + good, "data": {"bytes": 1, "contentType": evil}, "labels": [evil],
+              "attempts": [{"stage": evil, "startedAt": evil}], "error": {"message": evil}}  # fmt: skip
+    event = {"time": evil + good, "level": evil, "service": evil, "event": evil, "stage": evil, "reason": evil}
+    other.answers(Answer(200, json.dumps(event if words[0] == "logs" else {**record, "requests": [record]})))
+    code, out, err = run(*words, "--api", other.url(""))
+    assert (code, err) == (OK, "") and good in out and "?txt?.??????" in out
+    assert not set(evil) & set(out) - set("txt.") and len(out.splitlines()) >= lines

@@ -31,6 +31,11 @@ struct pl_utf8_check {
 void pl_utf8_check_init(struct pl_utf8_check *check);
 void pl_utf8_check_feed(struct pl_utf8_check *check, const char *data, size_t len);
 bool pl_utf8_check_finish(const struct pl_utf8_check *check);
+/* The character that begins at text, of which there are 1 or more bytes: how many of them are its,
+ * its code in *code. One that is broken is U+FFFD. */
+size_t pl_utf8_next(const char *text, size_t len, uint32_t *code);
+/* Could it break a line, or show it in another order than it is? */
+bool pl_utf8_is_disguise(uint32_t code);
 
 /* Feed bytes as they come; finish tells whether they were one valid JSON text in UTF-8
  * without BOM and with at most PL_JSON_DEPTH_MAX levels. A lone surrogate written as \uXXXX is
