@@ -11,6 +11,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/err.h"
 #include "pipeline/json.h"
+#include "pipeline/log.h"
 #include "terminal.h"
 
 #define READ_MAX (16u * 1024)
@@ -77,6 +78,7 @@ static void on_written(uv_write_t *write, int status)
 	output->writes = false;
 	pl_buf_clear(&output->under_way);
 	pump(output);
+	pl_log_flush(); /* our own lines may have found no room */
 }
 
 static void write_all(const char *data, size_t len)
@@ -144,6 +146,7 @@ void output_close(struct output *output, int wait_ms)
 	uint64_t until = pl_clock_mono_ms() + (uint64_t)wait_ms;
 
 	pump(output);
+	pl_log_flush();
 	while (output->writes && pl_clock_mono_ms() < until) {
 		struct pollfd reader = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
@@ -156,6 +159,7 @@ void output_close(struct output *output, int wait_ms)
 		uv_close(&output->to.handle, NULL);
 		uv_run(output->loop, UV_RUN_NOWAIT);
 	}
+	pl_log_divert(NULL, NULL);
 	pl_buf_fini(&output->gathered);
 	pl_buf_fini(&output->under_way);
 }
@@ -259,18 +263,8 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 	pump(source->output);
 }
 
-static size_t sources_count(const struct output *output)
+static void source_name(struct output_source *source, struct output *output, const char *name)
 {
-	size_t count = 0;
-
-	for (const struct output_source *at = output->sources; at != NULL; at = at->next)
-		count++;
-	return count;
-}
-
-int output_source_open(struct output_source *source, struct output *output, const char *name)
-{
-	int ends[2];
 	size_t width;
 
 	*source = (struct output_source) { .output = output, .color = "" };
@@ -279,7 +273,32 @@ int output_source_open(struct output_source *source, struct output *output, cons
 	if (width > output->name_width)
 		output->name_width = width;
 	if (output->color)
-		source->color = colors[sources_count(output) % COLORS];
+		source->color = colors[output->names % COLORS];
+	output->names++;
+}
+
+static bool own_take(void *arg, const char *lines, size_t len)
+{
+	struct output_source *source = arg;
+
+	if (source->output->gathered.len >= OUTPUT_HIGH)
+		return false;
+	lines_take(source, lines, len);
+	pump(source->output);
+	return true;
+}
+
+void output_own_open(struct output_source *source, struct output *output, const char *name)
+{
+	source_name(source, output, name);
+	pl_log_divert(own_take, source);
+}
+
+int output_source_open(struct output_source *source, struct output *output, const char *name)
+{
+	int ends[2];
+
+	source_name(source, output, name);
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return uv_translate_sys_error(errno);
 	source->writer = ends[1];

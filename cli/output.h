@@ -6,8 +6,10 @@
  * Text     each line is passed on behind its source's name, coloured on a terminal.
  * JSON     lines that are objects are passed on untouched; anything else (Redis, a sanitizer) is
  *          wrapped into one, so that a program can read every line.
+ * Own      what our own process logs has no pipe: it would wait for the loop that it runs on.
  * Ceiling  when stdout's reader does not keep up, the pipes are not read above OUTPUT_HIGH and
- *          their writers wait; nothing is dropped. A stdout that is gone swallows everything.
+ *          their writers wait; our own lines stay with the log, which drops what it can't hold and
+ *          says how many. A stdout that is gone swallows everything.
  * Memory   sources and the output live in storage of the caller until their `closed`.
  */
 #ifndef CLI_OUTPUT_H
@@ -46,8 +48,8 @@ struct output {
 	} to;
 	bool is_stream; /* else written to directly: a file never makes us wait */
 	bool json, is_terminal, color;
-	size_t name_width;
-	struct output_source *sources;
+	size_t name_width, names;
+	struct output_source *sources; /* those with a pipe */
 	struct pl_buf gathered, under_way;
 	uv_write_t write;
 	bool writes, held; /* a write is under way; the sources are not read */
@@ -56,6 +58,8 @@ struct output {
 /* color: where stdout is a terminal and NO_COLOR is not set, or empty. Returns 0 or a uv error. */
 int output_open(struct output *output, uv_loop_t *loop, bool json);
 int output_source_open(struct output_source *source, struct output *output, const char *name);
+/* For our own log, from now until output_close: a source that has a name and no pipe. */
+void output_own_open(struct output_source *source, struct output *output, const char *name);
 /* No more writers from us: the source closes itself once the last writer is gone. */
 void output_source_end(struct output_source *source);
 /* A new writer takes over: ends the line that the old one left open. */

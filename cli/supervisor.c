@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
@@ -18,7 +19,7 @@ struct supervisor {
 	const struct supervisor_plan *plan;
 	uv_loop_t loop;
 	struct output output;
-	struct output_source own; /* our lines come the same way as the children's */
+	struct output_source own; /* our own lines */
 	uv_signal_t signals[SIGNALS];
 	struct child *redis; /* NULL: none */
 	struct child *services;
@@ -47,14 +48,12 @@ static void end(struct supervisor *supervisor)
 	if (supervisor->ended)
 		return;
 	supervisor->ended = true;
-	pl_log(PL_LOG_INFO, NULL, "stopped", "exit code %d", supervisor->exit_code);
 	for (int i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
 	for (size_t i = 0; i < supervisor->services_count; i++)
 		child_close(&supervisor->services[i]);
 	if (supervisor->redis != NULL)
 		child_close(supervisor->redis);
-	output_source_end(&supervisor->own);
 }
 
 /* Redis goes last: a service that drains still settles. */
@@ -204,8 +203,6 @@ static int supervisor_open(struct supervisor *supervisor)
 		failed =
 			output_open(&supervisor->output, &supervisor->loop, supervisor->plan->json);
 	if (failed == 0)
-		failed = output_source_open(&supervisor->own, &supervisor->output, "up");
-	if (failed == 0)
 		failed = signals_open(supervisor);
 	if (failed == 0)
 		failed = children_open(supervisor);
@@ -221,13 +218,15 @@ int supervisor_run(const struct supervisor_plan *plan)
 		fprintf(stderr, "fetchback up: event loop: %s\n", uv_strerror(failed));
 		return PL_EXIT_SYSTEM;
 	}
-	pl_log_init("up", PL_LOG_INFO, plan->json, supervisor.own.writer);
+	pl_log_init("up", PL_LOG_INFO, plan->json, STDOUT_FILENO);
+	output_own_open(&supervisor.own, &supervisor.output, "up");
 	plan->greet(&supervisor.output, plan->arg);
 	if (supervisor.redis != NULL)
 		child_event(supervisor.redis, CHILD_BEGIN);
 	else
 		start_next(&supervisor);
 	uv_run(&supervisor.loop, UV_RUN_DEFAULT);
+	pl_log(PL_LOG_INFO, NULL, "stopped", "exit code %d", supervisor.exit_code);
 	output_close(&supervisor.output, LAST_WORDS_MS);
 	(void)uv_loop_close(&supervisor.loop); /* busy only where stdout's reader never came back */
 	free(supervisor.services);

@@ -25,6 +25,8 @@ _Static_assert(PL_LOG_LINE_MAX <= PIPE_BUF, "a line that fits is written whole o
 static const char *service_name = "fetchback";
 static bool as_json = true;
 static int descriptor = STDOUT_FILENO;
+static bool (*divert)(void *arg, const char *lines, size_t len); /* instead of it, or NULL */
+static void *divert_arg;
 static atomic_int least_level = PL_LOG_INFO;
 
 /* Lines that wait for their write, whole but for what was written of the first. */
@@ -238,17 +240,29 @@ static size_t write_piece(const char *piece, size_t len)
 	return errno == EAGAIN || errno == EINTR ? 0 : len;
 }
 
-/* A reader that stands still is waited for once. From then on it is only looked whether it goes on:
- * whoever logs has more to do than that. */
-static void write_lines(void)
+static size_t write_pieces(uint64_t until_ms)
 {
-	uint64_t until_ms = gathered.is_stalled ? 0 : pl_clock_mono_ms() + PL_LOG_PATIENCE_MS;
 	size_t at = 0, wrote = 1;
 	while (at < gathered.len && (wrote > 0 || pl_clock_mono_ms() < until_ms) &&
 		wait_for_reader(until_ms)) {
 		wrote = write_piece(gathered.lines + at, piece_at(at));
 		at += wrote;
 	}
+	return at;
+}
+
+/* A reader that stands still is waited for once. From then on it is only looked whether it goes on:
+ * whoever logs has more to do than that. */
+static void write_lines(void)
+{
+	size_t at;
+	if (gathered.len == 0)
+		return;
+	if (divert != NULL)
+		at = divert(divert_arg, gathered.lines, gathered.len) ? gathered.len : 0;
+	else
+		at = write_pieces(
+			gathered.is_stalled ? 0 : pl_clock_mono_ms() + PL_LOG_PATIENCE_MS);
 	gathered.is_stalled = at < gathered.len;
 	gathered.len -= at;
 	memmove(gathered.lines, gathered.lines + at, gathered.len);
@@ -301,7 +315,22 @@ void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd
 	service_name = service;
 	as_json = json;
 	descriptor = fd;
+	divert = NULL;
 	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+}
+
+static bool swallow(void *arg, const char *lines, size_t len)
+{
+	(void)arg, (void)lines, (void)len;
+	return true;
+}
+
+void pl_log_divert(bool (*take)(void *arg, const char *lines, size_t len), void *arg)
+{
+	pthread_mutex_lock(&gathered.lock);
+	divert = take != NULL ? take : swallow;
+	divert_arg = arg;
+	pthread_mutex_unlock(&gathered.lock);
 }
 
 void pl_log_buffered(bool on)

@@ -546,6 +546,32 @@ def test_a_reader_that_is_slow_loses_nothing(stand_in):
     assert lines[-1]["service"] == "up" and lines[-1]["event"] == "stopped"
 
 
+def test_a_reader_that_stands_still_stops_nothing(stand_in, tmp_path):
+    """What the children say at first fills all that may gather. Then up says more than a pipe holds, 250 bytes a start,
+    and none of it is read."""
+    count, rounds = 64, 6
+    starts = tmp_path / "starts"
+    running = stand_in("consumer", f"echo >> {starts}; head -c 8000 /dev/zero | tr '\\0' x; echo; exit 1")
+    running.argv += ["--consumers", str(count)]
+    reading, writing = os.pipe()
+    process = subprocess.Popen(running.argv, env=running.env, stdin=subprocess.DEVNULL, stdout=writing,
+                               start_new_session=True)
+    os.close(writing)
+    told = b""
+    try:
+        patience.until(lambda: starts.exists() and starts.stat().st_size >= count * rounds, "the starts")
+        process.send_signal(signal.SIGTERM)
+        while block := os.read(reading, 65536):
+            told += block
+        assert process.wait(patience.bound(None)) == 0
+    finally:
+        process.poll() is None and process.kill()
+        os.close(reading)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert any(line["event"] == "log_lost" for line in lines if line["service"] == "up")
+    assert lines[-1]["service"] == "up" and lines[-1]["event"] == "stopped"
+
+
 def test_a_line_of_any_length_arrives(cast, stand_in):
     running = cast(stand_in("consumer", "head -c 100000 /dev/zero | tr '\\0' x; echo")).up()
     assert running.end() == 0

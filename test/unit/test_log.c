@@ -438,6 +438,57 @@ static void a_reader_that_stands_still_is_waited_for_once(void **state)
 	assert_stands_still(ends);
 }
 
+struct listener {
+	bool has_room;
+	unsigned offers;
+	int heard; /* a pipe would do as well: what it says is written there */
+};
+
+static bool listen_in(void *arg, const char *lines, size_t len)
+{
+	struct listener *listener = arg;
+	listener->offers++;
+	if (!listener->has_room)
+		return false;
+	assert_int_equal(lines[len - 1], '\n');
+	assert_int_equal(write(listener->heard, lines, len), len);
+	return true;
+}
+
+static void lines_go_elsewhere_and_nobody_waits_for_room(void **state)
+{
+	(void)state;
+	const unsigned many = 1000; /* 320 KB: more than gathers */
+	unsigned next = 0, lost = 0;
+	struct listener listener = { .has_room = true,
+		.heard = memfd_create("heard", MFD_CLOEXEC) };
+	pl_log_init("test", PL_LOG_INFO, true, sink);
+	pl_log_divert(listen_in, &listener);
+	time_flies = true;
+	waits = 0;
+	log_numbers(0, 2);
+	assert_int_equal(listener.offers, 2);
+	listener.has_room = false;
+	log_numbers(2, many);
+	listener.has_room = true;
+	log_numbers(many, many + 2);
+	assert_int_equal(waits, 0);
+	time_flies = false;
+	assert_string_equal(written(), "");
+	assert_int_equal(lseek(listener.heard, 0, SEEK_SET), 0);
+	take_numbers(listener.heard, &next, &lost);
+	assert_int_equal(next, many + 2);
+	assert_true(lost > 0);
+	close(listener.heard);
+
+	pl_log_divert(NULL, NULL);
+	log_numbers(0, 1);
+	assert_string_equal(written(), "");
+	pl_log_init("test", PL_LOG_INFO, true, sink);
+	log_numbers(0, 1);
+	assert_non_null(strstr(written(), "numbered"));
+}
+
 static void a_reader_that_is_gone_stops_nobody(void **state)
 {
 	(void)state;
@@ -467,6 +518,7 @@ int main(void)
 		LOG_TEST(threads_never_mix_their_lines),
 		LOG_TEST(a_slow_reader_loses_nothing),
 		LOG_TEST(a_reader_that_stands_still_is_waited_for_once),
+		LOG_TEST(lines_go_elsewhere_and_nobody_waits_for_room),
 		LOG_TEST(a_reader_that_is_gone_stops_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

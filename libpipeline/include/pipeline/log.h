@@ -36,6 +36,10 @@ struct pl_log_about { /* what a line is about; NULL and 0 are left out */
 };
 
 void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd);
+/* From now until pl_log_init all lines go to take, whole, on the thread that logs or flushes. It
+ * must not log. False: it has no room, and gets them again later, nobody waits for it. NULL: nobody
+ * hears them. */
+void pl_log_divert(bool (*take)(void *arg, const char *lines, size_t len), void *arg);
 void pl_log_buffered(bool on);
 void pl_log_flush(void);
 bool pl_log_wants(enum pl_log_level level);
