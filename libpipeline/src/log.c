@@ -1,6 +1,7 @@
 #include "pipeline/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pipeline/clock.h"
@@ -25,6 +27,7 @@ _Static_assert(PL_LOG_LINE_MAX <= PIPE_BUF, "a line that fits is written whole o
 static const char *service_name = "fetchback";
 static bool as_json = true;
 static int descriptor = STDOUT_FILENO;
+static int own_descriptor = -1; /* the same, to be closed by us; -1: it is the caller's */
 static bool (*divert)(void *arg, const char *lines, size_t len); /* instead of it, or NULL */
 static void *divert_arg;
 static atomic_int least_level = PL_LOG_INFO;
@@ -309,12 +312,28 @@ static void gather(const struct line *line, bool at_once)
 
 /* ---- what others call ---- */
 
+/* The same pipe or terminal, opened anew: ours never makes a writer wait, and theirs stays as its
+ * other users know it. -1: it is a file, or may not be opened. Then a look before each write must
+ * do, between which and the write another process may fill a pipe that both have. */
+static int open_own(int fd)
+{
+	char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
+	struct stat about;
+	if (fstat(fd, &about) != 0 || (!S_ISFIFO(about.st_mode) && !S_ISCHR(about.st_mode)))
+		return -1;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
 void pl_log_init(const char *service, enum pl_log_level level, bool json, int fd)
 {
 	pl_log_flush();
 	service_name = service;
 	as_json = json;
-	descriptor = fd;
+	if (own_descriptor >= 0)
+		close(own_descriptor);
+	own_descriptor = open_own(fd);
+	descriptor = own_descriptor >= 0 ? own_descriptor : fd;
 	divert = NULL;
 	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
 }

@@ -340,6 +340,7 @@ static void a_slow_reader_loses_nothing(void **state)
 /* ---- a reader that stands still ---- */
 
 static bool time_flies; /* a wait is over at once, and noted */
+static bool poll_lies;  /* there was room, and another writer took it */
 static unsigned waits;
 static int longest_wait_ms;
 
@@ -353,7 +354,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	waits += ready == 0 && timeout_ms != 0;
 	if (timeout_ms < 0 || timeout_ms > longest_wait_ms)
 		longest_wait_ms = timeout_ms < 0 ? INT_MAX : timeout_ms;
-	return ready;
+	return poll_lies ? (int)count : ready;
 }
 
 #define PAD 256
@@ -438,6 +439,24 @@ static void a_reader_that_stands_still_is_waited_for_once(void **state)
 	assert_stands_still(ends);
 }
 
+static void a_pipe_that_another_fills_holds_nobody_up(void **state)
+{
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pl_log_init("test", PL_LOG_INFO, true, ends[1]);
+	time_flies = true;
+	log_numbers(0, 1000);
+	poll_lies = true;
+	log_numbers(1000, 1010); /* a write that waits would not come back */
+	poll_lies = false;
+	time_flies = false;
+	assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0); /* it is others' as well */
+	pl_log_init("test", PL_LOG_INFO, true, sink);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 struct listener {
 	bool has_room;
 	unsigned offers;
@@ -518,6 +537,7 @@ int main(void)
 		LOG_TEST(threads_never_mix_their_lines),
 		LOG_TEST(a_slow_reader_loses_nothing),
 		LOG_TEST(a_reader_that_stands_still_is_waited_for_once),
+		LOG_TEST(a_pipe_that_another_fills_holds_nobody_up),
 		LOG_TEST(lines_go_elsewhere_and_nobody_waits_for_room),
 		LOG_TEST(a_reader_that_is_gone_stops_nobody),
 	};
