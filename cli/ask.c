@@ -11,6 +11,7 @@
 #define UNAUTHORIZED  401
 #define CHARACTER_MAX 4 /* bytes in UTF-8 */
 #define BROKEN        0xfffd
+#define EXACT_MAX     0x1p53 /* up to here a real number is every whole one */
 
 /* What has no shape of its own, so that two texts can look alike; the joiners, which Persian and
  * emoji are written with, aside. */
@@ -49,6 +50,20 @@ void ask_print_padded(FILE *out, const char *text, size_t width)
 		fputc(' ', out);
 }
 
+/* As the api reads what clients give it: an integer of 20 digits is no reason to fail. */
+json_t *ask_json(const struct pl_buf *answer)
+{
+	return json_loadb(
+		answer->len > 0 ? answer->data : "", answer->len, JSON_DECODE_INT_AS_REAL, NULL);
+}
+
+json_int_t ask_number(const json_t *object, const char *name)
+{
+	double number = json_number_value(json_object_get(object, name));
+
+	return number > -EXACT_MAX && number < EXACT_MAX ? (json_int_t)number : 0;
+}
+
 const char *ask_text(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -70,7 +85,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 
 void ask_problem(long status, const struct pl_buf *answer)
 {
-	json_t *problem = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
+	json_t *problem = ask_json(answer);
 	const char *detail = ask_text(problem, "detail");
 	size_t i;
 	json_t *fault;

@@ -40,8 +40,12 @@ size_t ask_print(FILE *out, const char *text);
 void ask_print_padded(FILE *out, const char *text, size_t width);
 /* The first character of a text that has one; returns how many bytes that are. */
 size_t ask_print_one(FILE *out, const char *text);
+/* An answer as JSON, NULL if it is none. Numbers of any size are real ones. */
+json_t *ask_json(const struct pl_buf *answer);
 /* A member's text, "" where it is not there or no string; borrowed. */
 const char *ask_text(const json_t *object, const char *name);
+/* A member's whole number, 0 where it is not there or none. */
+json_int_t ask_number(const json_t *object, const char *name);
 /* Says that the answer is not what this command understands; returns COMMAND_FAILED. */
 int ask_strange(const struct arguments *arguments);
 

@@ -90,13 +90,13 @@ static void refuse_print(
 	fputc('\n', stderr);
 }
 
-static void done_print(const struct change *change, const char *id, const json_t *said)
+static void done_print(const struct change *change, const char *id, const json_t *said,
+	const struct pl_buf *answer)
 {
 	const char *word = change->verb->done;
 
 	if (change->arguments.json && said != NULL) {
-		json_dumpf(said, stdout, JSON_COMPACT);
-		fputc('\n', stdout);
+		puts(answer->data);
 	} else if (change->arguments.json) {
 		printf("{\"requestId\":\"%s\"}\n", id); /* 204 says nothing */
 	} else {
@@ -126,11 +126,11 @@ static int change_one(struct change *change, const char *id, bool tells)
 		deletes ? "" : change->verb->name);
 	code = ask_by(&change->arguments, deletes ? "DELETE" : "POST", path, deletes ? NULL : "",
 		&answer, &status);
-	json_t *said = json_loadb(answer.len > 0 ? answer.data : "", answer.len, 0, NULL);
+	json_t *said = ask_json(&answer);
 	if (code == COMMAND_OK && status >= 200 && status < 300) {
 		change->changed++;
 		if (tells)
-			done_print(change, id, said);
+			done_print(change, id, said, &answer);
 	} else if (code == COMMAND_OK && is_about_it(status)) {
 		change->refused++;
 		if (tells)
@@ -187,13 +187,12 @@ static int bulk_page(struct change *change, char **cursor)
 	snprintf(call, sizeof(call), "/requests/%s", change->verb->name);
 	if (filters_path(&change->filters, call, FILTERS_PAGE, *cursor, &path)) {
 		code = ask(&change->arguments, path.data, "", &answer);
-		json_t *said = json_loadb(answer.len > 0 ? answer.data : "", answer.len, 0, NULL);
-		const json_t *matched = json_object_get(said, "matched");
-		if (code == COMMAND_OK && !json_is_integer(matched))
+		json_t *said = ask_json(&answer);
+		if (code == COMMAND_OK && !json_is_number(json_object_get(said, "matched")))
 			code = ask_strange(&change->arguments);
-		change->matched += (size_t)json_integer_value(matched);
-		change->changed += (size_t)json_integer_value(json_object_get(said, "changed"));
-		change->refused += (size_t)json_integer_value(json_object_get(said, "refused"));
+		change->matched += (size_t)ask_number(said, "matched");
+		change->changed += (size_t)ask_number(said, "changed");
+		change->refused += (size_t)ask_number(said, "refused");
 		free(*cursor);
 		*cursor = pl_strdup(ask_text(said, "cursor"));
 		json_decref(said);
@@ -217,13 +216,14 @@ static int change_in_bulk(struct change *change)
 	return code;
 }
 
-static int on_page(void *arg, const json_t *requests)
+static int on_page(void *arg, const json_t *requests, struct raw_json text)
 {
 	struct change *change = arg;
 	int code = COMMAND_OK;
 	size_t i;
 	json_t *request;
 
+	(void)text;
 	json_array_foreach(requests, i, request)
 	{
 		if (code != COMMAND_OK)
@@ -258,10 +258,11 @@ static int change_selected(struct change *change)
 
 /* ---- first ---- */
 
-static int on_counted(void *arg, const json_t *requests)
+static int on_counted(void *arg, const json_t *requests, struct raw_json text)
 {
 	struct change *change = arg;
 
+	(void)text;
 	change->matched += json_array_size(requests);
 	return COMMAND_OK;
 }

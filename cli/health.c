@@ -18,7 +18,7 @@ static void health_help(FILE *out)
 /* A 2xx alone decides; the words are for people: "ready", or "ready: what it has to say". */
 static void state_print(const struct pl_buf *answer)
 {
-	json_t *state = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
+	json_t *state = ask_json(answer);
 	const char *detail = ask_text(state, "detail");
 
 	fputs("ready", stdout);

@@ -57,7 +57,7 @@ static const json_t *last_attempt(const json_t *request, const char *stage)
 
 static json_int_t attempts_of(const json_t *request, const char *stage)
 {
-	return json_integer_value(json_object_get(last_attempt(request, stage), "n"));
+	return ask_number(last_attempt(request, stage), "n");
 }
 
 /* The host it is with: the provider's until there is something to deliver. */
@@ -130,12 +130,13 @@ static void row_print(FILE *out, const json_t *request)
 	fputc('\n', out);
 }
 
-static int on_rows(void *arg, const json_t *requests)
+static int on_rows(void *arg, const json_t *requests, struct raw_json text)
 {
 	struct list *list = arg;
 	size_t i;
 	json_t *request;
 
+	(void)text;
 	if (!list->is_headed)
 		fprintf(list->out, "%-36s  %-*s  %4s  %8s  %-*s  %s\n", "request", STATE_WIDTH,
 			"state", "age", "attempts", HOST_WIDTH, "host", "waiting");
@@ -197,7 +198,7 @@ static void labels_join(const json_t *request, char *out, size_t size)
 
 static void record_print(FILE *out, const json_t *request)
 {
-	const json_t *bytes = json_object_get(json_object_get(request, "data"), "bytes");
+	const json_t *data = json_object_get(request, "data");
 	const json_t *waiting = json_object_get(request, "waiting");
 	const json_t *error = json_object_get(request, "error");
 	char labels[2048], fetches[24], deliveries[24], size[24] = "";
@@ -206,8 +207,8 @@ static void record_print(FILE *out, const json_t *request)
 	snprintf(fetches, sizeof(fetches), "%" JSON_INTEGER_FORMAT, attempts_of(request, "fetch"));
 	snprintf(deliveries, sizeof(deliveries), "%" JSON_INTEGER_FORMAT,
 		attempts_of(request, "deliver"));
-	if (json_is_integer(bytes))
-		snprintf(size, sizeof(size), "%" JSON_INTEGER_FORMAT, json_integer_value(bytes));
+	if (json_is_number(json_object_get(data, "bytes")))
+		snprintf(size, sizeof(size), "%" JSON_INTEGER_FORMAT, ask_number(data, "bytes"));
 	const char *const cells[COLUMNS] = {
 		ask_text(request, "requestId"),
 		ask_text(request, "state"),
@@ -231,9 +232,10 @@ static void record_print(FILE *out, const json_t *request)
 		cell_print(out, cells[i], i + 1 == COLUMNS);
 }
 
-static int on_export(void *arg, const json_t *requests)
+static int on_export(void *arg, const json_t *requests, struct raw_json text)
 {
 	struct list *list = arg;
+	struct raw_json element;
 	size_t i;
 	json_t *request;
 
@@ -242,12 +244,10 @@ static int on_export(void *arg, const json_t *requests)
 	list->is_headed = true;
 	json_array_foreach(requests, i, request)
 	{
-		if (list->csv) {
+		if (list->csv)
 			record_print(list->out, request);
-		} else {
-			json_dumpf(request, list->out, JSON_COMPACT);
-			fputc('\n', list->out);
-		}
+		else if (raw_json_element(&text, &element))
+			raw_json_print(list->out, element);
 	}
 	fflush(list->out);
 	return COMMAND_OK;

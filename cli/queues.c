@@ -33,11 +33,6 @@ static void oldest_age(const json_t *queue, char age[AGE_SIZE])
 		pl_duration_format((now > then ? now - then : 0) / 1000 * 1000, age, AGE_SIZE);
 }
 
-static json_int_t number(const json_t *object, const char *name)
-{
-	return json_integer_value(json_object_get(object, name));
-}
-
 static void queue_print(FILE *out, const char *name, const json_t *queue)
 {
 	bool is_paused = json_is_true(json_object_get(queue, "paused"));
@@ -47,12 +42,12 @@ static void queue_print(FILE *out, const char *name, const json_t *queue)
 	fprintf(out,
 		"%-9s  %8" JSON_INTEGER_FORMAT "  %10s  %8" JSON_INTEGER_FORMAT
 		"  %8" JSON_INTEGER_FORMAT "  %8" JSON_INTEGER_FORMAT "  ",
-		name, number(queue, "depth"), age, number(queue, "delayed"),
-		number(queue, "leased"), number(queue, "workers"));
+		name, ask_number(queue, "depth"), age, ask_number(queue, "delayed"),
+		ask_number(queue, "leased"), ask_number(queue, "workers"));
 	if (is_paused)
 		fprintf(out, "%spaused%s\n", terminal_state_color("paused"), terminal_plain());
 	else
-		fputs(number(queue, "workers") == 0 ? "no worker\n" : "runs\n", out);
+		fputs(ask_number(queue, "workers") == 0 ? "no worker\n" : "runs\n", out);
 }
 
 static void table_print(FILE *out, const json_t *queues)
@@ -64,15 +59,15 @@ static void table_print(FILE *out, const json_t *queues)
 	fprintf(out,
 		"\n%" JSON_INTEGER_FORMAT " live, %" JSON_INTEGER_FORMAT
 		" dead letter%s, %" JSON_INTEGER_FORMAT " bytes to deliver\n",
-		number(queues, "live"), number(queues, "dead"),
-		number(queues, "dead") == 1 ? "" : "s", number(queues, "undeliveredBytes"));
+		ask_number(queues, "live"), ask_number(queues, "dead"),
+		ask_number(queues, "dead") == 1 ? "" : "s", ask_number(queues, "undeliveredBytes"));
 }
 
 static int show(const struct arguments *arguments, const char *path, const char *body, FILE *out)
 {
 	struct pl_buf answer;
 	int code = ask(arguments, path, body, &answer);
-	json_t *queues = json_loadb(answer.len > 0 ? answer.data : "", answer.len, 0, NULL);
+	json_t *queues = ask_json(&answer);
 
 	if (code == COMMAND_OK && !json_is_object(json_object_get(queues, "requests")))
 		code = ask_strange(arguments);

@@ -27,7 +27,7 @@ static void send_help(FILE *out)
 /* Prints the id of what was accepted; *id is to be freed. */
 static int answer_print(const struct arguments *arguments, const struct pl_buf *answer, char **id)
 {
-	json_t *object = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
+	json_t *object = ask_json(answer);
 	int code = COMMAND_OK;
 
 	*id = pl_strdup(ask_text(object, "requestId"));

@@ -28,7 +28,6 @@ static void row(const char *name, const char *text)
 /* "backoff, until 2026-…" or "queue, at most 12 ahead"; nothing while it moves. */
 static void waiting_print(const json_t *waiting)
 {
-	const json_t *ahead = json_object_get(waiting, "ahead");
 	const char *until = ask_text(waiting, "until");
 
 	if (*ask_text(waiting, "reason") == '\0')
@@ -39,8 +38,8 @@ static void waiting_print(const json_t *waiting)
 		fputs(", until ", stdout);
 		ask_print(stdout, until);
 	}
-	if (json_is_integer(ahead))
-		printf(", at most %" JSON_INTEGER_FORMAT " ahead", json_integer_value(ahead));
+	if (json_is_number(json_object_get(waiting, "ahead")))
+		printf(", at most %" JSON_INTEGER_FORMAT " ahead", ask_number(waiting, "ahead"));
 	putchar('\n');
 }
 
@@ -56,11 +55,9 @@ static void error_print(const json_t *error)
 
 static void data_print(const json_t *data)
 {
-	const json_t *bytes = json_object_get(data, "bytes");
-
-	if (!json_is_integer(bytes))
+	if (!json_is_number(json_object_get(data, "bytes")))
 		return;
-	printf("%-10s %" JSON_INTEGER_FORMAT " bytes", "data", json_integer_value(bytes));
+	printf("%-10s %" JSON_INTEGER_FORMAT " bytes", "data", ask_number(data, "bytes"));
 	if (*ask_text(data, "contentType") != '\0') {
 		fputs(", ", stdout);
 		ask_print(stdout, ask_text(data, "contentType"));
@@ -70,15 +67,14 @@ static void data_print(const json_t *data)
 
 static void attempt_print(const json_t *attempt)
 {
-	const json_t *status = json_object_get(attempt, "status");
 	const json_t *error = json_object_get(attempt, "error");
 
 	ask_print_padded(stdout, ask_text(attempt, "stage"), 8);
-	printf(" %3" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(attempt, "n")));
+	printf(" %3" JSON_INTEGER_FORMAT "  ", ask_number(attempt, "n"));
 	ask_print_padded(stdout, ask_text(attempt, "startedAt"), 24);
-	printf(" %8" JSON_INTEGER_FORMAT "  ", json_integer_value(json_object_get(attempt, "ms")));
-	if (json_is_integer(status) && json_integer_value(status) > 0)
-		printf("%6" JSON_INTEGER_FORMAT "  ", json_integer_value(status));
+	printf(" %8" JSON_INTEGER_FORMAT "  ", ask_number(attempt, "ms"));
+	if (ask_number(attempt, "status") > 0)
+		printf("%6" JSON_INTEGER_FORMAT "  ", ask_number(attempt, "status"));
 	else
 		printf("%6s  ", "-");
 	if (json_is_object(error))
@@ -128,7 +124,7 @@ static void record_print(const json_t *record)
 
 static int answer_print(const struct arguments *arguments, const struct pl_buf *answer)
 {
-	json_t *record = json_loadb(answer->len > 0 ? answer->data : "", answer->len, 0, NULL);
+	json_t *record = ask_json(answer);
 	int code = COMMAND_OK;
 
 	if (*ask_text(record, "state") == '\0')

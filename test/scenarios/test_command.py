@@ -322,6 +322,24 @@ def test_filters_count_what_is_refused(fetchback, pipeline, provider, receiver):
     assert fetchback("refetch", "--label", "some", "--state", "delivered")[:2] == (OK, "1 matched, 1 changed, 0 refused\n")
 
 
+def test_numbers_are_what_the_client_wrote(fetchback, pipeline, provider, receiver):
+    """No command fails for an integer beyond 64 bits, and none writes a number anew."""
+    meta = '{"id":12345678901234567890,"price":1.10,"deep":[{"[":"]\\"}"},-0,1E2]}'
+    body = f'{{"provider":"{provider.url()}","callbackUrl":"{receiver.url()}","delay":"300d","labels":["numbers"],"meta":{meta}}}'
+    late = pipeline.call("POST", "/requests", body.encode()).json["requestId"]
+    page = ["--label", "numbers"]
+    for words in (["status", late], ["list", *page], ["list", "--csv", *page]):
+        code, out, err = fetchback(*words)
+        assert (code, err) == (OK, "") and late in out
+    for words in (["status", late], ["list", *page], ["pause", late], ["resume", late]):
+        code, out, err = fetchback(*words, "--json")
+        assert (code, err) == (OK, "") and f'"meta":{meta}' in out
+    code, out, err = fetchback("list", "--ndjson", *page)
+    assert (code, err, out.encode()) == (OK, "", pipeline.get(f"/requests/{late}").body + b"\n")
+    for verb, *more in (["pause"], ["resume"], ["cancel"], ["delete", "--yes"]):
+        assert fetchback(verb, *page, *more)[:2] == (OK, "1 matched, 1 changed, 0 refused\n")
+
+
 # ---- queues ----------------------------------------------------------------------------------------------
 
 
