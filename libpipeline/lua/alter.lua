@@ -2,8 +2,7 @@
 -- alter: what people do to one request: cancel, pause, resume, redeliver, delete; look changes
 -- nothing.
 --
--- ARGV: verb, id, owner ("" may touch all), who (service and level letters of the event), when it
---   expires (pause; Unix ms, 0: never)
+-- ARGV: verb, id, owner ("" may touch all), who (service and level letters of the event)
 -- Returns { word, holder }: NONE no such request · OK changed · SAME it was so already ·
 --   HELD changed, now or before, and the worker that holds it was told · FINAL, BUSY, EXPIRED: not in
 --   this state.
@@ -69,10 +68,6 @@ function verbs.pause()
 	end
 	if q == 'f' then leader_leaves(id) end
 	append_event(id, last, now, { state = letter .. 'p' }, who, 'paused', stage, nil, nil, due)
-	if tonumber(ARGV[5]) > 0 then -- that time runs on; reserve looks
-		call('ZADD', T .. q .. ':e', ARGV[5], id)
-		ring(q)
-	end
 	return worker and q == 'f' and 'HELD' or 'OK'
 end
 
@@ -105,6 +100,7 @@ function verbs.redeliver()
 	if head[6] ~= '' then count('live:' .. head[6], 1) end
 	count('bytes', data.bytes)
 	append_event(id, last, now, { state = 'f', deliveries = 0 }, who, 'redeliver', 'd')
+	expires_anew('d', id, now)
 	put_in('d', id)
 	return 'OK'
 end

@@ -86,13 +86,15 @@ local function enqueue(q, groups, verb)
 	return total
 end
 
--- Delays an id; rings when it is due before everything else that waits.
-local function delay(q, id, due)
-	local key = T .. q .. ':z'
+-- Enters an id with its time; rings when that comes before all others of the set.
+local function await(q, set, id, due)
+	local key = T .. q .. set
 	local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
 	call('ZADD', key, due, id)
 	if not first[2] or due < tonumber(first[2]) then ring(q) end
 end
+
+local function delay(q, id, due) await(q, ':z', id, due) end
 
 local function split(line)
 	local fields, at = {}, 1
@@ -261,7 +263,7 @@ end
 -- nobody has touched the record since reserve · '!' somebody has: settle reads it before it writes ·
 -- '#' it is not the worker's business any more: settle lets go, whatever the verdict.
 local function hold_text(mark, p, lane, serial) return mark .. p .. lane .. ' ' .. serial end
-local function hold_parts(hold) return string.match(hold, '^(.)(.)(%S+) (%S+)$') end
+local function hold_parts(hold) return string.match(hold, '^(.)(.)(%S+) ?(%S*)$') end
 
 local function touch(id, worker, hold, mark, message)
 	call('HSET', held_key(worker), id, mark .. string.sub(hold, 2))
@@ -305,6 +307,32 @@ local function put(name, field, value)
 end
 
 local function group_of(id) return any('joined') and call('HGET', T .. 'joined', id) or nil end
+
+-- Requests that expire: <q>:e holds those on their way, by when; lasts: id -> ms that a round may
+-- last, from acceptance or from when people began it anew.
+local function expires(q, id, at)
+	memo[q .. ':e'] = true
+	await(q, ':e', id, at)
+end
+
+local function expires_anew(q, id, now)
+	local lasts = any('lasts') and call('HGET', T .. 'lasts', id)
+	if lasts then expires(q, id, now + lasts) end
+end
+
+local function expires_no_more(id)
+	for _, q in ipairs({ 'f', 'd' }) do
+		if any(q .. ':e') then call('ZREM', T .. q .. ':e', id) end
+	end
+end
+
+-- Its fetch is done: the same time counts for its delivery.
+local function expires_onward(id)
+	local at = any('f:e') and call('ZSCORE', T .. 'f:e', id)
+	if not at then return end
+	call('ZREM', T .. 'f:e', id)
+	expires('d', id, tonumber(at))
+end
 
 -- Takes a request that nobody holds out of where it waits; returns when it was due, or 0. In a lane
 -- it leaves a ghost, which reserve passes over: searching the list would cost its length.
@@ -354,24 +382,35 @@ local function leader_done(id)
 	ring('f')
 end
 
--- A leader leaves before its fetch was over: the first follower takes its place.
-local function leader_leaves(id)
-	if not any('leaders') then return end
-	local value = call('HGET', T .. 'leaders', id)
-	if not value then return end
-	call('HDEL', T .. 'leaders', id)
+-- The first follower that still waits takes its leader's place. Those that have gone are passed over,
+-- a few a call: the rest of a long line is reserve's (orphans).
+local ELECT_MAX = 64
+local function elect(value)
 	local group_id, name = unpack(split(value))
-	while true do
+	for _ = 1, ELECT_MAX do
 		local heir = call('LPOP', T .. 'j:' .. group_id)
 		if not heir then return end
 		if call('HGET', T .. 'joined', heir) == group_id then
 			call('HDEL', T .. 'joined', heir)
 			put('leaders', heir, value)
 			hand_key(name, heir)
-			put_in('f', heir)
+			local groups = {}
+			place('f', heir, last_line(heir), head_line(heir), now_ms(), groups)
+			enqueue('f', groups)
 			return
 		end
 	end
+	call('RPUSH', T .. 'orphans', value)
+	ring('f')
+end
+
+-- A leader leaves before its fetch was over.
+local function leader_leaves(id)
+	if not any('leaders') then return end
+	local value = call('HGET', T .. 'leaders', id)
+	if not value then return end
+	call('HDEL', T .. 'leaders', id)
+	elect(value)
 end
 
 -- What a finished request costs beyond its text and chunks: key, index, list.
@@ -406,6 +445,7 @@ end
 -- last event, by which retention knows that this end still stands. size: what it uses.
 local function finish(id, owner, n, size, now)
 	fit(id, size)
+	expires_no_more(id)
 	count('live', -1)
 	count('kept', size)
 	if owner and owner ~= '' then count('live:' .. owner, -1) end
@@ -435,6 +475,7 @@ local function finish_all(ended, now)
 	local ids, owners, kept = {}, {}, 0
 	for i, one in ipairs(ended) do
 		fit(one[1], one[4])
+		expires_no_more(one[1])
 		ids[i] = one[1] .. '\t' .. one[3]
 		kept = kept + one[4]
 		if one[2] ~= '' then owners[one[2]] = (owners[one[2]] or 0) + 1 end
@@ -481,6 +522,7 @@ local function take_over(id, fetched, now, groups)
 	if tonumber(f[19] or '') then memo.shared = true; call('HINCRBY', T .. 'shared', f[20], 1) end
 	append(id, fetched.block .. table.concat(f, '\t') .. '\n')
 	count('bytes', tonumber(f[17] or '') or 0)
+	expires_onward(id)
 	if not is_paused(last[3]) then place('d', id, last, head, now, groups) end
 end
 
@@ -537,6 +579,7 @@ local function erase(id, data)
 	end
 	if string.sub(last[3], 1, 1) == 'x' then index_trim('x', created + tonumber(last[2])) end
 	drop_chunks(data)
+	if any('lasts') then call('HDEL', T .. 'lasts', id) end
 	if any('keyed') then
 		local name = call('HGET', T .. 'keyed', id)
 		if name then

@@ -2,12 +2,12 @@
 -- push: stores new requests and puts each into its lane. Idempotent by id.
 --
 -- ARGV: queue max, most of it for one owner, then per request: id, first queue, priority, lane,
---   delay ms, labels (tab between), owner, key, record text
+--   delay ms, ms it may last (0: any), labels (tab between), owner, key, record text
 -- key   "" or kind <tab> name <tab> hash <tab> window ms; kind i: Idempotency-Key, d: dedupeKey drop,
 --       j: join, l: latest. The hash is of what must be the same under one key.
 -- Returns one answer each: 1 stored (now or before) · 0 the backlog is full · 2 the owner's share of it
 --   is used up · 3 the key stands for another request's content · an id: that request has the key.
-local FIRST, STEP = 3, 9
+local FIRST, STEP = 3, 10
 local now = now_ms()
 local queue_max, share = tonumber(ARGV[1]), tonumber(ARGV[2])
 local live = tonumber(call('HGET', T .. 'c', 'live') or 0)
@@ -21,14 +21,19 @@ local function owned(owner)
 end
 
 local function store(i)
-	if not call('SET', record_key(ARGV[i]), ARGV[i + 8], 'NX') then return false end
+	if not call('SET', record_key(ARGV[i]), ARGV[i + 9], 'NX') then return false end
 	live = live + 1
 	index[#index + 1] = ARGV[i]
-	for label in string.gmatch(ARGV[i + 5], '[^\t]+') do
+	for label in string.gmatch(ARGV[i + 6], '[^\t]+') do
 		labelled[label] = labelled[label] or {}
 		table.insert(labelled[label], ARGV[i])
 	end
-	if ARGV[i + 6] ~= '' then owned(ARGV[i + 6])[2] = owned(ARGV[i + 6])[2] + 1 end
+	local lasts = tonumber(ARGV[i + 5])
+	if lasts > 0 then
+		put('lasts', ARGV[i], lasts)
+		expires(ARGV[i + 1], ARGV[i], created_of(ARGV[i]) + lasts)
+	end
+	if ARGV[i + 7] ~= '' then owned(ARGV[i + 7])[2] = owned(ARGV[i + 7])[2] + 1 end
 	return true
 end
 
@@ -89,8 +94,8 @@ end
 
 -- refused: what is answered when it would have to be stored.
 local function keyed(i, refused)
-	local kind, key, hash, window = unpack(split(ARGV[i + 7]))
-	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 6] .. ':' .. key
+	local kind, key, hash, window = unpack(split(ARGV[i + 8]))
+	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 7] .. ':' .. key
 	local earlier, was = unpack(split(call('GET', name) or ''))
 	if earlier == ARGV[i] or call('EXISTS', record_key(ARGV[i])) == 1 then return 1 end
 	local last = last_line(earlier) -- nil: none, or deleted meanwhile
@@ -108,14 +113,14 @@ local function keyed(i, refused)
 end
 
 for i = FIRST, #ARGV, STEP do
-	local owner = ARGV[i + 6]
+	local owner = ARGV[i + 7]
 	local answer, refused = 1, nil
 	if live >= queue_max then
 		refused = 0
 	elseif owner ~= '' and owned(owner)[1] + owned(owner)[2] >= share and live > owned(owner)[1] + owned(owner)[2] then
 		refused = 2
 	end
-	if ARGV[i + 7] ~= '' then
+	if ARGV[i + 8] ~= '' then
 		answer = keyed(i, refused)
 	elseif refused then
 		answer = call('EXISTS', record_key(ARGV[i])) == 1 and 1 or refused

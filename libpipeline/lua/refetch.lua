@@ -20,5 +20,6 @@ append_event(id, last, now,
 	{ state = head[3] == 'd' and 'f' or 'q', fetches = 0, deliveries = 0, refetch = last[6] + 1 }, who,
 	'refetch', 'f')
 if head[3] == 'd' and data then count('bytes', data.bytes) end
+expires_anew(head[3], id, now)
 put_in(head[3], id)
 return { 'OK', '' }

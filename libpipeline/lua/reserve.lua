@@ -13,7 +13,12 @@ local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
 local now = now_ms()
 
 if not is_member(q, worker) then return { 'STALE', -1 } end
-if call('EXISTS', T .. q .. ':paused') == 1 then return { 'PAUSED', -1 } end
+local ids, holds = {}, {}
+local function hold(id, p, lane)
+	ids[#ids + 1] = id
+	holds[#holds + 1] = id
+	holds[#holds + 1] = hold_text('-', p, lane, serial)
+end
 
 local function promote()
 	local due = call('ZRANGEBYSCORE', T .. q .. ':z', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
@@ -27,28 +32,6 @@ local function promote()
 	enqueue(q, groups)
 end
 
--- Paused requests whose time is over go to a worker, which says so; those it would find too young by
--- its own clock come again.
-local EXPIRE_MAX, AGAIN_MS = 64, 1000
-local function expire()
-	local over = call('ZRANGEBYSCORE', T .. q .. ':e', '-inf', now, 'LIMIT', 0, EXPIRE_MAX)
-	local groups = {}
-	for _, id in ipairs(over) do
-		local last = last_line(id)
-		if not last or queue_of(last[3]) ~= q or not is_paused(last[3]) then
-			call('ZREM', T .. q .. ':e', id)
-		else
-			call('ZADD', T .. q .. ':e', now + AGAIN_MS, id)
-			if not holder_of(q, id) then
-				local head = head_line(id)
-				if group_of(id) then call('HDEL', T .. 'joined', id) end
-				group(groups, head[2], lane_of(head, q), id)
-			end
-		end
-	end
-	enqueue(q, groups)
-end
-
 local function wake()
 	local lanes = call('ZRANGEBYSCORE', T .. q .. ':b', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
 	if #lanes == 0 then return end
@@ -56,9 +39,10 @@ local function wake()
 	for _, lane in ipairs(lanes) do offer_waiting(q, lane) end
 end
 
-local function next_due()
+-- sets: those that matter now; in a queue that is held a time that is over changes nothing but expiry.
+local function next_due(sets)
 	local least
-	for _, key in ipairs({ ':z', ':b', ':e' }) do
+	for _, key in ipairs(sets) do
 		local first = call('ZRANGE', T .. q .. key, 0, 0, 'WITHSCORES')
 		local at = tonumber(first[2])
 		if at and (not least or at < least) then least = at end
@@ -96,16 +80,72 @@ local function fan()
 	enqueue('f', again)
 end
 
-promote()
+-- What is over wherever it waits goes to this worker, which says so; beyond the slots of its host,
+-- since that is not asked. Of what somebody holds, a fetch is cut and a delivery is not: its verdict
+-- counts. All come again after a moment, until they are final: a worker whose clock is behind finds
+-- them too young.
+local EXPIRE_MAX, AGAIN_MS = 64, 1000
+local function expire()
+	local over = call('ZRANGEBYSCORE', T .. q .. ':e', '-inf', now, 'LIMIT', 0, math.min(EXPIRE_MAX, want))
+	for _, id in ipairs(over) do
+		call('ZADD', T .. q .. ':e', now + AGAIN_MS, id)
+		local last, head = last_line(id), head_line(id)
+		local holder, held = holder_of(q, id)
+		if not last or queue_of(last[3]) ~= q then
+			call('ZREM', T .. q .. ':e', id)
+		elseif not holder then
+			take_out(q, id, last[3])
+			local lane = lane_of(head, q)
+			local host = host_of(q, lane)
+			hold(id, head[2], lane)
+			save_host(q, lane, host.n + 1, host.t)
+			call('PERSIST', host_key(q, lane))
+		elseif q == 'f' and string.sub(held, 1, 1) ~= '#' then
+			call('RPUSH', T .. 'ctl:' .. holder, 'expire ' .. id)
+		end
+	end
+	want = want - #ids
+end
+
+-- Groups whose leader has gone and whose next one was not found at once.
+local function elect_on()
+	local value = q == 'f' and call('LPOP', T .. 'orphans')
+	if value then elect(value) end
+end
+
+-- What is too much for one answer the worker holds all the same: recover brings it.
+local function answer(word, due)
+	local told = { word, due }
+	if #ids == 0 then return told end
+	call('HSET', held_key(worker), unpack(holds))
+	local bytes = 0
+	for from = 1, #ids, READ_STEP do
+		if bytes > ANSWER_MAX then
+			told[1] = 'MORE'
+			break
+		end
+		local keys = {}
+		for i = from, math.min(from + READ_STEP - 1, #ids) do keys[#keys + 1] = record_key(ids[i]) end
+		for i, record in ipairs(call('MGET', unpack(keys))) do
+			bytes = bytes + (record and #record or 0)
+			told[#told + 1] = ids[from + i - 1]
+			told[#told + 1] = record
+		end
+	end
+	return told
+end
+
 expire()
+if call('EXISTS', T .. q .. ':paused') == 1 then return answer('PAUSED', next_due({ ':e' })) end
+promote()
 wake()
 fan()
+elect_on()
 if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then
-	return { 'FULL', next_due() }
+	return answer('FULL', next_due({ ':z', ':b', ':e' }))
 end
 
 local ghosts = call('SCARD', T .. q .. ':g') > 0
-local ids, holds = {}, {}
 
 -- Ids that were cancelled, paused or deleted while they stood in a lane are passed over.
 local function living(popped)
@@ -133,12 +173,7 @@ local function serve(p, most)
 		popped = call('LPOP', lane_key(q, p, lane), take) or {}
 	end
 	local alive = living(popped)
-	local hold = hold_text('-', p, lane, serial)
-	for _, id in ipairs(alive) do
-		ids[#ids + 1] = id
-		holds[#holds + 1] = id
-		holds[#holds + 1] = hold
-	end
+	for _, id in ipairs(alive) do hold(id, p, lane) end
 	taken = taken + #alive
 	host.n = host.n + #alive
 	local _, rate = limits_of(lane, limits)
@@ -205,30 +240,12 @@ for _, p in ipairs(PRIORITIES) do
 	if live[p] and taken < want then draw(p, want - taken) end
 end
 
-local answer = { 'OK', next_due() }
-if #ids > 0 then
-	count(q, -#ids)
-	call('HSET', held_key(worker), unpack(holds))
-	-- What is too much for one answer the worker holds all the same: recover brings it.
-	local bytes = 0
-	for from = 1, #ids, READ_STEP do
-		if bytes > ANSWER_MAX then
-			answer[1] = 'MORE'
-			break
-		end
-		local keys = {}
-		for i = from, math.min(from + READ_STEP - 1, #ids) do keys[#keys + 1] = record_key(ids[i]) end
-		for i, record in ipairs(call('MGET', unpack(keys))) do
-			bytes = bytes + (record and #record or 0)
-			answer[#answer + 1] = ids[from + i - 1]
-			answer[#answer + 1] = record
-		end
-	end
-end
+if taken > 0 then count(q, -taken) end
+local told = answer('OK', next_due({ ':z', ':b', ':e' }))
 for _, p in ipairs(PRIORITIES) do
 	if call('EXISTS', turn_key(q, p)) == 1 then
 		ring(q) -- whoever took the bell may die
 		break
 	end
 end
-return answer
+return told

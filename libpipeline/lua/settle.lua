@@ -97,6 +97,7 @@ local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms,
 
 	if verdict == 'D' and q == 'f' then
 		bytes = bytes + size
+		expires_onward(id)
 		if not paused then group(onward, p, deliver_lane, id) end
 		leader_done(id)
 	elseif verdict == 'R' then

@@ -10,7 +10,7 @@
 #include "queue_private.h"
 
 #define PUSH_HEAD   2
-#define PUSH_FIELDS 9
+#define PUSH_FIELDS 10
 
 #define CHUNK_KEY_REST 32 /* of a chunk's key, beside its token: tag, letters, number */
 
@@ -87,6 +87,7 @@ void pl_queue_push(struct pl_queue *queue, const struct pl_push *items, size_t c
 		args_letter(&args, priorities[items[i].priority]);
 		args_text(&args, items[i].lane);
 		args_number(&args, items[i].delay_ms);
+		args_number(&args, items[i].lasts_ms);
 		args_text(&args, items[i].labels);
 		args_text(&args, items[i].owner);
 		args_key(&args, &keys, &items[i]);

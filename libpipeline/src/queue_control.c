@@ -80,8 +80,6 @@ void pl_queue_alter(
 	if (refetches) {
 		args_number(&args, alteration->queue_max);
 		args_number(&args, OLD_CHUNKS_MS);
-	} else {
-		args_number(&args, alteration->expires_ms);
 	}
 	args_eval(&args, queue, refetches ? REFETCH : ALTER, on_altered, call);
 }

@@ -231,14 +231,14 @@ static void on_beat_due(uv_timer_t *timer)
 
 static void take_message(struct pl_worker *worker, const char *message)
 {
-	static const char *const cuts[] = { "cancel ", "pause " };
+	static const char *const cuts[] = { "cancel ", "pause ", "expire " };
 	if (*message == '\0') {
 		worker->more = true;
 		return;
 	}
 	for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++)
 		if (strncmp(message, cuts[i], strlen(cuts[i])) == 0)
-			jobs_cut(worker, message + strlen(cuts[i]));
+			jobs_cut(worker, message + strlen(cuts[i]), *message == 'e');
 }
 
 static void on_message(void *arg, enum pl_err err, const char *message)

@@ -215,6 +215,26 @@ static void decide(
 	write_event(job, verdict, outcome);
 }
 
+static const struct pl_verdict expired = {
+	.kind = PL_VERDICT_FAIL,
+	.outcome = PL_OUTCOME_NONE,
+	.fault = PL_FAULT_EXPIRED,
+	.message = "its time had passed (expiresAfter)",
+	.no_attempt = true,
+};
+
+/* What was done before the cut came is done; whatever else it was, it is no attempt. */
+static const struct pl_verdict *verdict_after_cut(
+	const struct pl_job *job, const struct pl_verdict *verdict)
+{
+	static const struct pl_verdict back = { .kind = PL_VERDICT_BACK };
+	if (!job->is_cut || verdict->kind == PL_VERDICT_DONE)
+		return verdict;
+	if (job->is_expired)
+		return &expired;
+	return verdict->kind == PL_VERDICT_BACK ? verdict : &back;
+}
+
 void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
 {
 	struct pl_worker *worker = job->worker;
@@ -226,9 +246,7 @@ void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
 	}
 	job->outcome = pl_calloc(1, sizeof *job->outcome);
 	pl_buf_init(&job->outcome->text, TEXT_MAX);
-	static const struct pl_verdict back = { .kind = PL_VERDICT_BACK };
-	bool is_no_attempt = verdict->kind == PL_VERDICT_BACK || verdict->kind == PL_VERDICT_DONE;
-	decide(job, job->is_cut && !is_no_attempt ? &back : verdict, job->outcome);
+	decide(job, verdict_after_cut(job, verdict), job->outcome);
 	list_add(&worker->settling, job);
 }
 
@@ -366,8 +384,7 @@ static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 		return true;
 	}
 	if (has_expired(job)) {
-		out->fault = PL_FAULT_EXPIRED;
-		out->message = "its time had passed (expiresAfter)";
+		*out = expired;
 		return true;
 	}
 	if (strcmp(last->name, "join_failed") == 0) { /* the one fetch for all has failed */
@@ -534,12 +551,13 @@ void jobs_cut_all(struct pl_worker *worker)
 	cut(job);
 }
 
-void jobs_cut(struct pl_worker *worker, const char *id)
+void jobs_cut(struct pl_worker *worker, const char *id, bool is_expired)
 {
 	struct pl_job *job;
 	DL_FOREACH(worker->running.first, job)
 	{
 		if (strcmp(job->id, id) == 0) {
+			job->is_expired = job->is_expired || is_expired;
 			cut(job);
 			return;
 		}

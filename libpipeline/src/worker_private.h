@@ -117,7 +117,7 @@ void worker_retain(struct pl_worker *worker);
 
 void jobs_drop_all(struct pl_worker *worker);
 void jobs_cut_all(struct pl_worker *worker);
-void jobs_cut(struct pl_worker *worker, const char *id);
+void jobs_cut(struct pl_worker *worker, const char *id, bool is_expired);
 void jobs_recover(struct pl_worker *worker);
 void jobs_settle(struct pl_worker *worker);
 void jobs_reserve(struct pl_worker *worker);

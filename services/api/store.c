@@ -229,13 +229,18 @@ static void begin_push(struct store_wait *wait)
 	DL_APPEND(wait->store->pushes, wait);
 }
 
+static uint64_t scaled(const struct store *store, uint64_t ms)
+{
+	return (ms + store->time_scale - 1) / store->time_scale;
+}
+
 /* When it may start: 0 for at once. */
 static uint64_t delay_of(const struct store *store, const struct pl_request *request, uint64_t now)
 {
 	uint64_t delay = request->delay_ms;
 	if (request->not_before_ms > now)
 		delay = request->not_before_ms - now;
-	return (delay + store->time_scale - 1) / store->time_scale;
+	return scaled(store, delay);
 }
 
 static enum pl_err first_text(
@@ -354,6 +359,7 @@ static void prepare_push(
 		.lane = request->starts_in == PL_STAGE_FETCH ? request->fetch_lane
 							     : request->deliver_lane,
 		.delay_ms = delay_ms,
+		.lasts_ms = scaled(store, request->expires_after_ms),
 		.labels = push->labels,
 		.owner = request->owner != NULL ? request->owner : "",
 		.text = push->text.data,

@@ -232,25 +232,10 @@ void store_alter_all(struct store *store, enum pl_alter verb, const char *const 
 	alter_all(store, &alteration, ids, count, out);
 }
 
-/* A record says when its request expires; the queue does not read so far. */
-static uint64_t expires_ms(struct store *store, const char *id)
-{
-	struct store_found found;
-	if (store_find(store, id, &found) != PL_OK)
-		return 0;
-	uint64_t expires = pl_record_expires_ms(found.record, store->time_scale);
-	store_found_fini(&found);
-	return expires;
-}
-
 void store_alter(struct store *store, enum pl_alter verb, const char *id, const char *owner,
 	struct store_altered *out)
 {
-	const struct pl_alteration alteration = {
-		.verb = verb,
-		.owner = owner,
-		.expires_ms = verb == PL_ALTER_PAUSE ? expires_ms(store, id) : 0,
-	};
+	const struct pl_alteration alteration = { .verb = verb, .owner = owner };
 	alter_all(store, &alteration, &id, 1, out);
 }
 

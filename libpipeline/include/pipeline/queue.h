@@ -93,6 +93,7 @@ struct pl_push {
 	enum pl_priority priority;
 	const char *lane;
 	uint64_t delay_ms;  /* 0: at once */
+	uint64_t lasts_ms;  /* from acceptance to when it expires; 0: it never does */
 	const char *labels; /* with tabs between, "" for none */
 	const char *owner;  /* "" without keys */
 	enum pl_key_kind key_kind;
@@ -157,9 +158,7 @@ typedef void (*pl_alter_cb)(void *arg, enum pl_err err, enum pl_altered answer);
 struct pl_alteration {
 	enum pl_alter verb;
 	const char *id, *owner;
-	uint64_t queue_max;  /* of a refetch */
-	uint64_t expires_ms; /* of a pause: Unix time when the request expires all the same; 0:
-				never */
+	uint64_t queue_max; /* of a refetch */
 };
 void pl_queue_alter(
 	struct pl_queue *queue, const struct pl_alteration *alteration, pl_alter_cb cb, void *arg);
@@ -311,7 +310,8 @@ void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *na
 	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg);
 
 /* Waits for the bell (when asked for) or a control message, PL_LISTEN_S at most. message is NULL
- * when the time passed; "" for the bell; else "cancel <id>", "pause <id>" or "wake". */
+ * when the time passed; "" for the bell; else "cancel <id>", "pause <id>", "expire <id>" or
+ * "wake". */
 typedef void (*pl_listen_cb)(void *arg, enum pl_err err, const char *message);
 void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
 	pl_listen_cb cb, void *arg);

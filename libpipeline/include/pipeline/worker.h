@@ -46,6 +46,7 @@ struct pl_job {
 	uint64_t serial;                /* of the reserve or recover that brought it */
 	struct pl_job_outcome *outcome; /* NULL while it runs */
 	bool dropped;                   /* the lease is gone: free, don't settle */
+	bool is_expired;                /* cut because its time is over */
 };
 
 struct pl_work { /* what makes a worker a consumer or a responder */
