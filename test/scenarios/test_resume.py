@@ -1,4 +1,5 @@
 """A download that is paused in its middle goes on where it was cut, and is whole in the end."""
+import email.utils
 import hashlib
 import random
 import re
@@ -246,6 +247,20 @@ def test_a_download_that_is_cut_twice_goes_on_twice(resumed, provider, validator
     assert 0 < once < twice
     asked = {seen.headers["if-range"] for seen in provider.requests[1:]}
     assert asked == {validator.get("ETag") or validator["Last-Modified"]}
+
+
+@pytest.mark.parametrize("age, goes_on", [(59, False), (60, True)])
+def test_a_date_names_the_bytes_a_minute_after_they_changed(launch, provider, receiver, age, goes_on):
+    """Two changes within a second have the same date: a younger one is no name to go on by."""
+    pipeline = launch(DATA_MAX="1MiB")
+    dates = {name: email.utils.formatdate(at, usegmt=True) for name, at in [("Last-Modified", 0), ("Date", age)]}
+    provider.answers(first(**dates), rest if goes_on else Answer(body=OTHERS))
+    request = pipeline.post(provider.url(), receiver.url())
+    cut(pipeline, request)
+    pipeline.wait(request, "delivered")
+    assert pipeline.data(request) == (DIGITS if goes_on else OTHERS)
+    assert provider.requests[1].headers.get("if-range") == (dates["Last-Modified"] if goes_on else None)
+    assert ("range" in provider.requests[1].headers) == goes_on
 
 
 def no_rest(seen):
