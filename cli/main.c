@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "manual.h"
+#include "pipeline/text.h"
 
 static const struct command *const commands[] = {
 	&command_up,
@@ -26,8 +27,7 @@ static const struct command *const commands[] = {
 	&command_doctor,
 	&command_health,
 };
-#define COMMANDS     (sizeof(commands) / sizeof(commands[0]))
-#define NAME_MAX_LEN 16 /* of a command, and of a word that may be meant for one */
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void help_print(FILE *out)
 {
@@ -53,40 +53,15 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* How many letters are wrong, missing or too many. */
-static size_t distance(const char *word, const char *name)
-{
-	size_t row[NAME_MAX_LEN + 1], len = strlen(name);
-
-	for (size_t j = 0; j <= len; j++)
-		row[j] = j;
-	for (size_t i = 1; word[i - 1] != '\0'; i++) {
-		size_t corner = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= len; j++) {
-			size_t best = corner + (word[i - 1] != name[j - 1]);
-
-			corner = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[len];
-}
-
 /* The one that was meant: at most two letters off, and fewer than its length. */
 static const char *nearest(const char *word)
 {
 	const char *found = NULL;
 	size_t least = 3;
 
-	for (size_t i = 0; i < COMMANDS && strlen(word) <= NAME_MAX_LEN; i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		const char *name = commands[i]->name;
-		size_t off = distance(word, name);
+		size_t off = pl_edits_between(word, strlen(word), name);
 
 		if (off < least && off < strlen(name)) {
 			least = off;

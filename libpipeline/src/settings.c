@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "pipeline/mem.h"
+#include "pipeline/text.h"
 #include "setting.h"
 
-#define FLAG_SIZE       64          /* the longest name, "-file" and a NUL */
-#define SECRET_FILE_MAX (64 * 1024) /* bytes of the file that NAME_FILE names */
-#define ERRORS_MAX      (64 * 1024) /* bytes of all sentences; what comes then is not told */
-#define NEAR_MAX        3           /* edits between a flag and the one that may be meant */
+#define FLAG_SIZE       PL_WORD_SIZE /* the longest name, "-file" and a NUL */
+#define SECRET_FILE_MAX (64 * 1024)  /* bytes of the file that NAME_FILE names */
+#define ERRORS_MAX      (64 * 1024)  /* bytes of all sentences; what comes then is not told */
+#define NEAR_MAX        3            /* edits between a flag and the one that may be meant */
 
 struct pl_settings {
 	struct setting_value *values;
@@ -129,26 +130,6 @@ static void value_read(struct reading *reading, struct setting_value *value)
 	}
 }
 
-/* How many letters must be changed, added or taken away to make one of the other. */
-static size_t edits_between(const char *a, size_t a_len, const char *b)
-{
-	size_t row[FLAG_SIZE], b_len = strlen(b);
-	PL_ASSERT(b_len < FLAG_SIZE);
-	for (size_t j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a_len; i++) {
-		size_t before = row[0]; /* row[j - 1] of the line above */
-		row[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
-			size_t change = before + (a[i - 1] != b[j - 1]);
-			size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			before = row[j];
-			row[j] = change < other ? change : other;
-		}
-	}
-	return row[b_len];
-}
-
 static void complain_of_flag(struct reading *reading, const char *flag, size_t len)
 {
 	char nearest[FLAG_SIZE] = "", *name = pl_strndup(flag, len), *shown = setting_quoted(name);
@@ -156,7 +137,7 @@ static void complain_of_flag(struct reading *reading, const char *flag, size_t l
 	for (size_t i = 0; len < FLAG_SIZE && i < reading->settings->count; i++) {
 		char known[FLAG_SIZE];
 		flag_of(reading->settings->values[i].row->name, "", known);
-		size_t edits = edits_between(flag, len, known);
+		size_t edits = pl_edits_between(flag, len, known);
 		if (edits > best || (edits == best && *nearest != '\0'))
 			continue;
 		best = edits;

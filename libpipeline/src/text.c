@@ -130,3 +130,22 @@ bool pl_equal_constant_time(const void *a, const void *b, size_t len)
 {
 	return CRYPTO_memcmp(a, b, len) == 0;
 }
+
+size_t pl_edits_between(const char *a, size_t a_len, const char *b)
+{
+	size_t row[PL_WORD_SIZE], b_len = strlen(b);
+	PL_ASSERT(b_len < PL_WORD_SIZE);
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		size_t before = row[0]; /* row[j - 1] of the line above */
+		row[0] = i;
+		for (size_t j = 1; j <= b_len; j++) {
+			size_t change = before + (a[i - 1] != b[j - 1]);
+			size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			before = row[j];
+			row[j] = change < other ? change : other;
+		}
+	}
+	return row[b_len];
+}

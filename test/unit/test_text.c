@@ -133,6 +133,17 @@ static void equality_sees_each_byte(void **state)
 	assert_false(pl_equal_constant_time("Abcd", "abcd", 4));
 }
 
+static void edits_are_counted(void **state)
+{
+	(void)state;
+	assert_int_equal(pl_edits_between("status", 6, "status"), 0);
+	assert_int_equal(pl_edits_between("staus", 5, "status"), 1);
+	assert_int_equal(pl_edits_between("lsit", 4, "list"), 2);
+	assert_int_equal(pl_edits_between("", 0, "up"), 2);
+	assert_int_equal(pl_edits_between("kitten", 6, "sitting"), 3);
+	assert_int_equal(pl_edits_between("listing", 4, "list"), 0); /* as long as it is told */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +154,7 @@ int main(void)
 		cmocka_unit_test(base64_respects_the_ceiling),
 		cmocka_unit_test(numbers_are_digits_within_their_range),
 		cmocka_unit_test(equality_sees_each_byte),
+		cmocka_unit_test(edits_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

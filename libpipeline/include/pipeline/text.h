@@ -1,5 +1,5 @@
 /*
- * text: hex and base64, and numbers read without surprises.
+ * text: hex and base64, numbers read without surprises, and what was meant by a word misspelt.
  */
 #ifndef PIPELINE_TEXT_H
 #define PIPELINE_TEXT_H
@@ -21,5 +21,10 @@ PL_MUST_CHECK enum pl_err pl_number_parse(
 	const char *text, size_t len, uint64_t max, uint64_t *out);
 /* As memcmp, in time that depends on len alone. */
 bool pl_equal_constant_time(const void *a, const void *b, size_t len);
+
+#define PL_WORD_SIZE 64
+/* How many letters must be changed, added or taken away to make one of the other; b has less than
+ * PL_WORD_SIZE. */
+size_t pl_edits_between(const char *a, size_t a_len, const char *b);
 
 #endif
