@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define COMMAND_OK          0
-#define COMMAND_FAILED      1  /* the api said no: not found, refused, malformed */
+#define COMMAND_FAILED      1 /* the api said no (not found, refused, malformed), or stdout is lost */
 #define COMMAND_USAGE       2  /* of the command itself */
 #define COMMAND_UNDELIVERED 3  /* the request that was followed has failed or was cancelled */
 #define COMMAND_UNREACHABLE 69 /* no api answered (EX_UNAVAILABLE of sysexits.h) */

@@ -1,9 +1,12 @@
 /*
  * fetchback: one row per subcommand, one file per row.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "manual.h"
@@ -101,7 +104,7 @@ static int help(const char *what)
 	return COMMAND_OK;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *command;
 
@@ -126,4 +129,30 @@ int main(int argc, char **argv)
 			return COMMAND_OK;
 		}
 	return command->run(argc - 1, argv + 1);
+}
+
+/* One that was given to us closed would be the next socket's, which then gets what we print. These
+ * fail instead. */
+static void standard_files_hold(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* An export that was cut short must not look whole. */
+static int output_check(int code)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return code;
+	fprintf(stderr, "fetchback: not all of the output could be written%s%s\n",
+		errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+	return code == COMMAND_OK ? COMMAND_FAILED : code;
+}
+
+int main(int argc, char **argv)
+{
+	standard_files_hold();
+	return output_check(run(argc, argv));
 }

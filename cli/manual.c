@@ -66,7 +66,8 @@ void manual_page(FILE *out, const struct command *const *commands, size_t count)
 		fputs(".fi\n", out);
 	}
 	fputs(".SH EXIT STATUS\n"
-	      "0 done, 1 refused or not known, 2 wrong usage, 3 what was followed has failed or "
+	      "0 done, 1 refused or not known, or the output could not be written, 2 wrong usage, "
+	      "3 what was followed has failed or "
 	      "was "
 	      "cancelled, 69 nobody answered.\n"
 	      "Of fetchback up, as of the services: 0 stopped as told, 100 a setting is wrong, 111 "

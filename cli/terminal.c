@@ -115,6 +115,8 @@ int terminal_watch(int (*frame)(void *arg, FILE *out), void *arg)
 			seen_ms = pl_clock_mono_ms();
 		}
 		free(picture);
+		if (ferror(stdout))
+			return COMMAND_FAILED; /* main says why */
 		if (seen_ms == 0 || pl_clock_mono_ms() - seen_ms > TERMINAL_AWAY_S * 1000)
 			return code;
 		(void)poll(NULL, 0, TERMINAL_WATCH_MS);

@@ -154,6 +154,20 @@ def test_a_slip_is_told_so_that_it_can_be_mended(programs, words, told):
     assert run(*words, FETCHBACK_API="http://127.0.0.1:1") == (USAGE, "", told)
 
 
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["help", "up"], ["help", "--man"], ["queues"], ["queues", "--watch"], ["list"],
+                                   ["list", "--csv"], ["list", "--ndjson"], ["list", "--json"], ["list", "--watch"], ["status", "ID"],
+                                   ["status", "ID", "--json"], ["logs", "ID"], ["logs", "-f", "ID"], ["health"]])  # fmt: skip
+def test_output_that_is_lost_is_no_success(pipeline, provider, receiver, words):
+    request = pipeline.post(provider.url(), receiver.url())
+    pipeline.wait(request, "delivered")
+    command = [program("fetchback"), *(request if word == "ID" else word for word in words)]
+    for to in (">/dev/full", ">&-"):
+        done = subprocess.run(["sh", "-c", f'exec "$@" {to}', "sh", *command], capture_output=True, text=True,
+                              env={**SANITIZERS, "FETCHBACK_API": pipeline.url}, timeout=patience.bound(None))  # fmt: skip
+        assert (done.returncode, done.stdout) == (FAILED, "")
+        assert done.stderr.startswith("fetchback: not all of the output could be written")
+
+
 # ---- list ---------------------------------------------------------------------------------------------
 
 HEAD = ["request", "state", "age", "attempts", "host", "waiting"]
