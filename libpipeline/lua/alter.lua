@@ -39,13 +39,6 @@ local function cancel(name, message)
 	return worker and 'HELD' or 'OK'
 end
 
--- Held until another request is final (dedupeMode latest): it keeps that place through a pause.
-local function is_held_after(of)
-	local current = group_of(of)
-	local value = current and call('HGET', T .. 'after', current)
-	return value and split(value)[1] == of
-end
-
 local verbs = {}
 
 function verbs.cancel()
@@ -63,7 +56,7 @@ function verbs.pause()
 	local due = 0
 	if worker then
 		touch(id, worker, hold, '!', q == 'f' and 'pause' or nil)
-	elseif not is_held_after(id) then
+	elseif not group_of(id) then -- who waits for another keeps that place
 		due = take_out(q, id, state)
 	end
 	if q == 'f' then leader_leaves(id) end

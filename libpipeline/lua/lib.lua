@@ -382,8 +382,9 @@ local function leader_done(id)
 	ring('f')
 end
 
--- The first follower that still waits takes its leader's place. Those that have gone are passed over,
--- a few a call: the rest of a long line is reserve's (orphans).
+-- The first follower that still waits takes its leader's place; a paused one can't, and fetches by
+-- itself when it goes on. Those that have gone are passed over, a few a call: the rest of a long line
+-- is reserve's (orphans).
 local ELECT_MAX = 64
 local function elect(value)
 	local group_id, name = unpack(split(value))
@@ -392,12 +393,14 @@ local function elect(value)
 		if not heir then return end
 		if call('HGET', T .. 'joined', heir) == group_id then
 			call('HDEL', T .. 'joined', heir)
-			put('leaders', heir, value)
-			hand_key(name, heir)
-			local groups = {}
-			place('f', heir, last_line(heir), head_line(heir), now_ms(), groups)
-			enqueue('f', groups)
-			return
+			local last, groups = last_line(heir), {}
+			if last and not is_paused(last[3]) then
+				put('leaders', heir, value)
+				hand_key(name, heir)
+				place('f', heir, last, head_line(heir), now_ms(), groups)
+				enqueue('f', groups)
+				return
+			end
 		end
 	end
 	call('RPUSH', T .. 'orphans', value)

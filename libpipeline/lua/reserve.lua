@@ -20,6 +20,15 @@ local function hold(id, p, lane)
 	holds[#holds + 1] = hold_text('-', p, lane, serial)
 end
 
+-- Gives this worker what it only has to settle: beyond the slots of its host, since that is not asked.
+local function hand(id, head)
+	local lane = lane_of(head, q)
+	local host = host_of(q, lane)
+	hold(id, head[2], lane)
+	save_host(q, lane, host.n + 1, host.t)
+	call('PERSIST', host_key(q, lane))
+end
+
 local function promote()
 	local due = call('ZRANGEBYSCORE', T .. q .. ':z', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
 	if #due == 0 then return end
@@ -51,7 +60,7 @@ local function next_due(sets)
 end
 
 -- Serves followers whose leader's fetch is over, a few a call: each gets the data and goes on to its
--- delivery, or learns of the failure (its worker then settles it so).
+-- delivery, or learns of the failure (this worker then settles it so, paused or not).
 local FAN_MAX = 64
 local function fan()
 	local first = q == 'f' and call('LINDEX', T .. 'fan', 0)
@@ -59,29 +68,29 @@ local function fan()
 	local group_id, leader = unpack(split(first))
 	local fetched, last = fetched_of(leader), last_line(leader)
 	local onward, again = {}, {}
-	local followers = call('LPOP', T .. 'j:' .. group_id, FAN_MAX) or {}
+	local most = math.min(FAN_MAX, want)
+	local followers = most > 0 and call('LPOP', T .. 'j:' .. group_id, most) or {}
 	for _, id in ipairs(followers) do
 		if call('HGET', T .. 'joined', id) == group_id then
 			call('HDEL', T .. 'joined', id)
 			local own, head = last_line(id), head_line(id)
 			if own and fetched then
 				take_over(id, fetched, now, onward)
-			elseif own then
-				if last and string.sub(last[3], 1, 1) == 'x' then
-					append_event(id, own, now, {}, 'qw', 'join_failed', 'f', last[13], last[14])
-				end
+			elseif own and last and string.sub(last[3], 1, 1) == 'x' then
+				append_event(id, own, now, {}, 'qw', 'join_failed', 'f', last[13], last[14])
+				hand(id, head)
+			elseif own and not is_paused(own[3]) then
 				place('f', id, own, head, now, again)
 			end
 		end
 	end
-	if #followers < FAN_MAX then call('LPOP', T .. 'fan') end
+	if #followers < most then call('LPOP', T .. 'fan') end
 	if call('EXISTS', T .. 'fan') == 1 then ring('f') end
 	enqueue('d', onward)
 	enqueue('f', again)
 end
 
--- What is over wherever it waits goes to this worker, which says so; beyond the slots of its host,
--- since that is not asked. Of what somebody holds, a fetch is cut and a delivery is not: its verdict
+-- What is over wherever it waits goes to this worker, which says so. Of what somebody holds, a fetch is cut and a delivery is not: its verdict
 -- counts. All come again after a moment, until they are final: a worker whose clock is behind finds
 -- them too young.
 local EXPIRE_MAX, AGAIN_MS = 64, 1000
@@ -95,16 +104,11 @@ local function expire()
 			call('ZREM', T .. q .. ':e', id)
 		elseif not holder then
 			take_out(q, id, last[3])
-			local lane = lane_of(head, q)
-			local host = host_of(q, lane)
-			hold(id, head[2], lane)
-			save_host(q, lane, host.n + 1, host.t)
-			call('PERSIST', host_key(q, lane))
+			hand(id, head)
 		elseif q == 'f' and string.sub(held, 1, 1) ~= '#' then
 			call('RPUSH', T .. 'ctl:' .. holder, 'expire ' .. id)
 		end
 	end
-	want = want - #ids
 end
 
 -- Groups whose leader has gone and whose next one was not found at once.
@@ -136,10 +140,13 @@ local function answer(word, due)
 end
 
 expire()
+want = want - #ids
 if call('EXISTS', T .. q .. ':paused') == 1 then return answer('PAUSED', next_due({ ':e' })) end
 promote()
 wake()
+local before = #ids
 fan()
+want = want - (#ids - before)
 elect_on()
 if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then
 	return answer('FULL', next_due({ ':z', ':b', ':e' }))

@@ -354,10 +354,16 @@ static bool has_expired(const struct pl_job *job)
 	return end > 0 && job->started_ms >= end;
 }
 
+/* The one fetch for all has failed. */
+static bool has_join_failed(const struct pl_job *job)
+{
+	return strcmp(job->record->last->name, "join_failed") == 0;
+}
+
 static bool is_for_us(const struct pl_job *job)
 {
 	enum pl_state state = job->record->last->state;
-	if (job->record->last->paused && !has_expired(job))
+	if (job->record->last->paused && !has_expired(job) && !has_join_failed(job))
 		return false;
 	return job->worker->work->stage == PL_STAGE_DELIVER
 		       ? state == PL_STATE_FETCHED
@@ -387,7 +393,7 @@ static bool is_over(const struct pl_job *job, struct pl_verdict *out)
 		*out = expired;
 		return true;
 	}
-	if (strcmp(last->name, "join_failed") == 0) { /* the one fetch for all has failed */
+	if (has_join_failed(job)) {
 		out->fault = last->fault;
 		out->message = last->message;
 		return true;
