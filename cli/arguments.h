@@ -17,7 +17,7 @@
 	"              the API key to send (else FETCHBACK_API_KEY, else "               \
 	"FETCHBACK_API_KEY_FILE;\n"                                                      \
 	"              others can see a flag in the list of processes)\n"                \
-	"  --json      what the api said, as it said it\n\n"
+	"  --json      what the api said, as it said it; a refusal too (RFC 9457)\n\n"
 #define ARGUMENTS_HELP                                                                         \
 	ARGUMENTS_FLAGS_HELP                                                                   \
 	"Exit code: 0 done, 1 the api refused or does not know it, 2 wrong usage, 69 no api\n" \

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "pipeline/json.h"
 #include "pipeline/mem.h"
+#include "raw_json.h"
 
 #define URL_MAX       (16u * 1024)
 #define UNAUTHORIZED  401
@@ -83,7 +84,16 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	return pl_buf_add(arg, data, size * count) == PL_OK ? size * count : 0;
 }
 
-void ask_problem(long status, const struct pl_buf *answer)
+void ask_problem_json(const struct arguments *arguments, const struct pl_buf *answer)
+{
+	json_t *problem = arguments->json ? ask_json(answer) : NULL;
+
+	if (json_is_object(problem))
+		raw_json_print(stdout, (struct raw_json) { answer->data, answer->len });
+	json_decref(problem);
+}
+
+void ask_problem(const struct arguments *arguments, long status, const struct pl_buf *answer)
 {
 	json_t *problem = ask_json(answer);
 	const char *detail = ask_text(problem, "detail");
@@ -111,6 +121,7 @@ void ask_problem(long status, const struct pl_buf *answer)
 	if (status == UNAUTHORIZED)
 		fputs("  give one with --api-key-file FILE, or in FETCHBACK_API_KEY\n", stderr);
 	json_decref(problem);
+	ask_problem_json(arguments, answer);
 }
 
 void ask_silence(const struct arguments *arguments, CURLcode failed)
@@ -215,6 +226,6 @@ int ask(const struct arguments *arguments, const char *path, const char *body,
 
 	if (code != COMMAND_OK || (status >= 200 && status < 300))
 		return code;
-	ask_problem(status, answer);
+	ask_problem(arguments, status, answer);
 	return COMMAND_FAILED;
 }

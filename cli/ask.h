@@ -30,8 +30,10 @@ int ask_open(const struct arguments *arguments, const char *path, CURL **out);
 /* Says that nobody answered. */
 void ask_silence(const struct arguments *arguments, CURLcode failed);
 /* Says what the api says in an answer that is no 2xx (problem+json): its detail, and every fault
- * with its pointer. */
-void ask_problem(long status, const struct pl_buf *answer);
+ * with its pointer; with --json the object itself too, on stdout. */
+void ask_problem(const struct arguments *arguments, long status, const struct pl_buf *answer);
+/* That object alone, where it is one and there is --json. */
+void ask_problem_json(const struct arguments *arguments, const struct pl_buf *answer);
 
 /* Text of others for a terminal: nothing in it can move the cursor, turn the direction of writing
  * or hide; such a character is a question mark. Returns how many characters were shown. */

@@ -133,10 +133,12 @@ static int change_one(struct change *change, const char *id, bool tells)
 			done_print(change, id, said, &answer);
 	} else if (code == COMMAND_OK && is_about_it(status)) {
 		change->refused++;
-		if (tells)
+		if (tells) {
 			refuse_print(change, id, status, said);
+			ask_problem_json(&change->arguments, &answer);
+		}
 	} else if (code == COMMAND_OK) {
-		ask_problem(status, &answer);
+		ask_problem(&change->arguments, status, &answer);
 		code = COMMAND_FAILED;
 	}
 	json_decref(said);

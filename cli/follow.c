@@ -144,7 +144,7 @@ static int give_up(const struct follow *follow, CURLcode failed, long status)
 		ask_silence(follow->arguments, failed);
 		return COMMAND_UNREACHABLE;
 	}
-	ask_problem(status, &follow->problem);
+	ask_problem(follow->arguments, status, &follow->problem);
 	return COMMAND_FAILED;
 }
 

@@ -354,6 +354,30 @@ def test_numbers_are_what_the_client_wrote(fetchback, pipeline, provider, receiv
         assert fetchback(verb, *page, *more)[:2] == (OK, "1 matched, 1 changed, 0 refused\n")
 
 
+@pytest.mark.parametrize("words, status", [
+    (["send", "ftp://x", "ftp://y"], 422), (["list", "--cursor", "x"], 422), (["status", NOBODY], 404), (["logs", NOBODY], 404),
+    (["logs", "-f", NOBODY], 404), (["cancel", "--state", "x"], 422), (["delete", "--state", "x", "--yes"], 422),
+])  # fmt: skip
+def test_a_refusal_for_programs_is_what_the_api_says(fetchback, words, status):
+    code, out, err = fetchback(*words, "--json")
+    problem = json.loads(out)
+    assert code == FAILED and (problem["status"], problem["type"]) == (status, "about:blank") and problem["detail"] in err
+
+
+def test_of_many_for_programs_each_has_a_line(fetchback, pipeline, provider, receiver):
+    late = pipeline.post(provider.url(), receiver.url(), delay="300d")
+    code, out, err = fetchback("pause", NOBODY, late, "--json")
+    refused, paused = map(json.loads, out.splitlines())
+    assert code == FAILED and refused["status"] == 404 and paused == pipeline.record(late) and NOBODY in err
+
+
+def test_what_is_no_object_is_not_passed_on(peer):
+    other = peer("other")
+    other.answers(Answer(404, b"<html>"))
+    code, out, err = run("status", NOBODY, "--json", "--api", other.url(""))
+    assert (code, out) == (FAILED, "") and "404" in err
+
+
 # ---- queues ----------------------------------------------------------------------------------------------
 
 
