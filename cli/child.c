@@ -160,8 +160,9 @@ static enum child_state step_look(struct child *child)
 	if (child->spec->probe(child->spec->probe_arg))
 		return step_up(child);
 	timer_set(child, child->probe_ms);
-	if (child->probe_ms < PROBE_MAX_MS)
-		child->probe_ms *= 2;
+	child->probe_ms *= 2;
+	if (child->probe_ms > PROBE_MAX_MS)
+		child->probe_ms = PROBE_MAX_MS;
 	return CHILD_STARTING;
 }
 
