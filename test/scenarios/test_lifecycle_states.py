@@ -54,6 +54,9 @@ class World:
     def scheduled(self):
         return self.post(self.silent(), self.peer(), delay="1h")
 
+    def scheduled_paused(self):
+        return self.paused(self.scheduled())
+
     def queued(self):
         host, callback = self.silent(), self.peer()
         for _ in range(2):  # a new host has two slots
@@ -65,6 +68,12 @@ class World:
         leader = self.silent()
         self.post(leader, self.peer(), dedupeKey=leader.token, dedupeMode="join")
         return self.post(leader, self.peer(), dedupeKey=leader.token, dedupeMode="join")
+
+    def queued_latest(self):
+        current = self.silent()
+        self.post(current, self.peer(), dedupeKey=current.token, dedupeMode="latest")
+        current.holds(1)
+        return self.post(current, self.peer(), dedupeKey=current.token, dedupeMode="latest")
 
     def fetching(self):
         provider = self.silent()
@@ -98,6 +107,9 @@ class World:
         request = self.post(self.peer(), callback)
         callback.holds(1)
         return request
+
+    def delivering_paused(self):
+        return self.paused(self.delivering())
 
     def fetched_backoff(self):
         request = self.post(self.peer(), self.peer(500))
@@ -133,8 +145,10 @@ class World:
 
 STATES = {  # as the document calls them: how to get there
     "scheduled": World.scheduled,
+    "scheduled, paused": World.scheduled_paused,
     "queued": World.queued,
     "queued, joined to another": World.queued_joined,
+    "queued, the latest behind another": World.queued_latest,
     "queued, in backoff": World.queued_backoff,
     "queued, paused": World.queued_paused,
     "fetching": World.fetching,
@@ -142,6 +156,7 @@ STATES = {  # as the document calls them: how to get there
     "fetched, in backoff": World.fetched_backoff,
     "fetched, paused": World.fetched_paused,
     "delivering": World.delivering,
+    "delivering, paused": World.delivering_paused,
     "delivered": World.delivered,
     "failed to fetch": World.failed_fetch,
     "failed to deliver": World.failed_deliver,
@@ -159,6 +174,15 @@ def outcome(call, reply):
     return f"200 {state}{', paused' if reply.json['paused'] else ''}"
 
 
+def is_called(name, record):
+    """Whether a request is what its row says."""
+    state, _, more = name.partition(", ")
+    waits = {"in backoff": "backoff", "joined to another": "joined", "the latest behind another": "joined"}.get(more)
+    if waits and record.get("waiting", {}).get("reason") != waits:
+        return False
+    return record["state"] == state.split()[0] and record["paused"] == (more == "paused")
+
+
 def table(world):
     lines = ["| | " + " | ".join(f"`{call}`" for call in CALLS) + " |\n", "|---" * (len(CALLS) + 1) + "|\n"]
     for name, make in STATES.items():
@@ -166,6 +190,7 @@ def table(world):
         for call in CALLS:
             request = make(world)
             was = world.pipeline.record(request)
+            assert is_called(name, was), f"that is not {name}: {was}"
             reply = world.call(request, call)
             cells.append(outcome(call, reply))
             check(world, request, call, was, reply)
