@@ -1,4 +1,5 @@
 """dedupeKey: drop what is the same, join one fetch, or keep only the latest."""
+import threading
 import time
 
 import pytest
@@ -171,3 +172,57 @@ def test_the_latest_starts_however_the_current_one_ends(launch, provider, receiv
         assert pipeline.call("POST", f"/requests/{current}/cancel").status == 200
     pipeline.wait(held, "delivered")
     gate.open()
+
+
+def at_once(pipelines, provider, receiver, mode, count=40):
+    """So many, each by a client of its own, through these apis in turn: what they were answered."""
+    together, answers = threading.Barrier(count), []
+
+    def send(pipeline):
+        together.wait()
+        answers.append(ask(pipeline, provider, receiver, mode))
+
+    runners = [threading.Thread(target=send, args=(pipelines[i % len(pipelines)],)) for i in range(count)]
+    for runner in runners:
+        runner.start()
+    for runner in runners:
+        runner.join()
+    assert [answer.status for answer in answers] == [202] * count
+    return [answer.json for answer in answers]
+
+
+@pytest.fixture
+def two_apis(launch):
+    first = launch()
+    return first, launch(redis=first.redis, consumers=0, responders=0)
+
+
+def test_one_is_the_first_through_two_apis(two_apis, provider, receiver):
+    answers = at_once(two_apis, provider, receiver, "drop")
+    assert len({answer["requestId"] for answer in answers}) == 1
+    assert sum("deduplicated" not in answer for answer in answers) == 1
+    two_apis[0].wait(answers[0]["requestId"], "delivered")
+    assert len(provider.requests) == len(receiver.requests) == 1
+
+
+def test_one_fetch_for_all_who_joined_through_two_apis(two_apis, provider, receiver, gate):
+    provider.answers(Answer(hold=gate))
+    ids = {answer["requestId"] for answer in at_once(two_apis, provider, receiver, "join")}
+    provider.holds(1)
+    gate.open()
+    for request in ids:
+        two_apis[1].wait(request, "delivered")
+    assert len(ids) == 40 and {seen.id for seen in receiver.requests} == ids
+    assert (len(provider.requests), len(receiver.requests)) == (1, 40)
+
+
+def test_only_the_latest_through_two_apis(two_apis, provider, receiver, gate):
+    provider.answers(Answer(hold=gate), 200)
+    ids = {answer["requestId"] for answer in at_once(two_apis, provider, receiver, "latest")}
+    provider.holds(1)
+    ended = {request for request in ids if two_apis[1].state(request) == "cancelled"}
+    assert len(ids) == 40 and len(ended) == 38, "one goes on, one waits, and none is both"
+    gate.open()
+    for request in ids - ended:
+        two_apis[0].wait(request, "delivered")
+    assert {seen.id for seen in receiver.requests} == ids - ended and len(provider.requests) == 2
