@@ -89,7 +89,7 @@ function verbs.redeliver()
 	local data = data_of(call('GET', record_key(id)))
 	if not data then return 'EXPIRED' end
 	if letter == 'x' then count('dead', -1) end
-	revive(id, data)
+	revive(id, data, last[1])
 	if head[6] ~= '' then count('live:' .. head[6], 1) end
 	count('bytes', data.bytes)
 	append_event(id, last, now, { state = 'f', deliveries = 0 }, who, 'redeliver', 'd')
@@ -103,7 +103,7 @@ function verbs.delete()
 	local data = data_of(call('GET', record_key(id)))
 	if q then word = cancel('cancelled', 'deleted') end
 	if letter == 'x' then count('dead', -1) end
-	revive(id, data) -- its bytes are counted no more,
+	revive(id, data, q and last[1] + 1 or last[1]) -- its bytes are counted no more,
 	count('live', -1) -- and it does not live
 	erase(id, data)
 	return word

@@ -417,14 +417,20 @@ local function leader_leaves(id)
 end
 
 -- What a finished request costs beyond its text and chunks: key, index, list.
-local RECORD_OVERHEAD = 200
+local RECORD_OVERHEAD = 350
 
 local function size_of(id, data)
 	return call('STRLEN', record_key(id)) + RECORD_OVERHEAD + (data and data.chunks > 0 and data.bytes or 0)
 end
 
--- A final request that goes on: what it used is no longer counted as kept.
-local function revive(id, data)
+-- A final request that goes on: what it used is no longer counted as kept. Its entry among the
+-- finished goes at once if it is one of the last; an older one is passed over in its turn.
+local RECENT = 1000
+local function revive(id, data, n)
+	local entry = id .. '\t' .. n
+	if call('LPOS', T .. 'finished', entry, 'RANK', -1, 'MAXLEN', RECENT) then
+		call('LREM', T .. 'finished', -1, entry)
+	end
 	count('kept', -size_of(id, data))
 	count('live', 1)
 end
@@ -546,18 +552,25 @@ local function drop_chunks(data, ttl_ms)
 	end
 end
 
--- Takes what has no record any more off the head of an index' slot.
+-- Takes what has no record any more off both ends of an index' slot, a little a call; what is left of
+-- a long run is retain's (sweep). Between two records that stand, ids stay until one of these goes.
 local TRIM_MAX = 50
+local function end_trim(key, at, pop)
+	for _ = 1, TRIM_MAX do
+		local id = call('LINDEX', key, at)
+		if not id or call('EXISTS', record_key(id)) == 1 then return true end
+		call(pop, key)
+	end
+	return false
+end
+
 local function slot_trim(name, slot)
 	local key = T .. name .. ':' .. slot
-	for _ = 1, TRIM_MAX do
-		local id = call('LINDEX', key, 0)
-		if not id then
-			call('ZREM', T .. 'm:' .. name, slot)
-			return
-		end
-		if call('EXISTS', record_key(id)) == 1 then return end
-		call('LPOP', key)
+	local head, tail = end_trim(key, 0, 'LPOP'), end_trim(key, -1, 'RPOP')
+	if call('EXISTS', key) == 0 then
+		call('ZREM', T .. 'm:' .. name, slot)
+	elseif not head or not tail then
+		call('SADD', T .. 'sweep', slot .. '\t' .. name)
 	end
 end
 

@@ -14,7 +14,7 @@ if tonumber(call('HGET', T .. 'c', 'live') or 0) >= tonumber(ARGV[4]) then retur
 if string.sub(last[3], 1, 1) == 'x' then count('dead', -1) end
 local data = data_of(call('GET', record_key(id)))
 if head[3] == 'f' then drop_chunks(data, ARGV[5]) end
-revive(id, data)
+revive(id, data, last[1])
 if head[6] ~= '' then count('live:' .. head[6], 1) end
 append_event(id, last, now,
 	{ state = head[3] == 'd' and 'f' or 'q', fetches = 0, deliveries = 0, refetch = last[6] + 1 }, who,

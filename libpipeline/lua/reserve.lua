@@ -9,7 +9,7 @@ local q, worker, serial, want, position = ARGV[1], ARGV[2], ARGV[3], tonumber(AR
 local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
 local bytes_max = tonumber(ARGV[9])
 local READ_STEP = 16 -- records read at once
-local PROMOTE_MAX = 256 -- due ids, and lanes that wake, a call
+local PROMOTE_MAX = 128 -- due ids, lanes that wake, and turns of a priority, a call
 local now = now_ms()
 
 if not is_member(q, worker) then return { 'STALE', -1 } end
@@ -155,12 +155,15 @@ end
 local ghosts = call('SCARD', T .. q .. ':g') > 0
 
 -- Ids that were cancelled, paused or deleted while they stood in a lane are passed over.
+local GHOSTS_MAX = 1000 -- a call
+local passed = 0
 local function living(popped)
 	if not ghosts then return popped end
 	local kept = {}
 	for _, id in ipairs(popped) do
 		if call('SREM', T .. q .. ':g', id) == 0 then kept[#kept + 1] = id end
 	end
+	passed = passed + #popped - #kept
 	return kept
 end
 
@@ -211,7 +214,7 @@ end
 local function draw(p, most)
 	local got = 0
 	for _ = 1, PROMOTE_MAX do
-		if got >= most then break end
+		if got >= most or passed > GHOSTS_MAX then break end
 		local n, more = serve(p, most - got)
 		got = got + n
 		if not more then break end

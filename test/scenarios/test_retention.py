@@ -10,6 +10,7 @@ from peers.web import Answer, Gate
 from test_doctor import diagnosis
 
 LARGE = b"x" * 100_000  # lies in chunks
+VERY_LARGE = b"x" * 6_000_000
 AT_ONCE = "1s"  # a thousandth of it, by TIME_SCALE
 ALL_AT_ONCE = {"RETENTION_DATA": AT_ONCE, "RETENTION_RECORD": AT_ONCE, "RETENTION_DEAD": AT_ONCE}
 
@@ -117,7 +118,7 @@ def test_age_counts_from_the_end(launch, provider, receiver):
 
 
 def test_too_much_goes_piece_by_piece_the_oldest_first(pipeline, keep, provider, receiver, peer):
-    """Half of maxmemory: each time it is one byte too much, and the next one thing goes."""
+    """Each time it is one byte too much, and the next one thing goes."""
     provider.answers(Answer(body=LARGE))
     dead = failed(pipeline, provider, peer)
     second, first = [delivered(pipeline, provider, receiver) for _ in range(2)]
@@ -127,22 +128,63 @@ def test_too_much_goes_piece_by_piece_the_oldest_first(pipeline, keep, provider,
     for worker in pipeline.workers:
         worker.end()
     left = dict.fromkeys([first, second, dead], "all")
-    pipeline.redis.call("CONFIG", "SET", "maxmemory", 2 * (counted(pipeline) + 1))
-    keeper = keep(LEASE="1h")
 
     def lose(request, what):
         left[request] = what
-        pipeline.redis.call("CONFIG", "SET", "maxmemory", 2 * (counted(pipeline) - 1))
-        pipeline.redis.call("CLIENT", "KILL", "TYPE", "normal")  # at each connect a worker reads it
+        keeper = keep(RETENTION_MEMORY=counted(pipeline) - 1)
         until(pipeline, request, what)
+        keeper.end()
         assert {request: stands(pipeline, request) for request in left} == left
 
     for what in ("no data", "no log", "nothing"):
         for request in (first, second):
             lose(request, what)
     lose(dead, "nothing")
-    keeper.end()
     assert [counted(pipeline, name) for name in ("kept", "dead", "trimmed")] == [0, 0, 3]
+
+
+def test_half_of_redis_is_the_most(pipeline, keep, provider, receiver):
+    provider.answers(Answer(body=VERY_LARGE))
+    first, second = [delivered(pipeline, provider, receiver) for _ in range(2)]
+    pipeline.redis.call("CONFIG", "SET", "maxmemory", 2 * (counted(pipeline) - 1))
+    keep()
+    until(pipeline, first, "no data")
+    assert stands(pipeline, second) == "all"
+
+
+def test_a_redis_under_pressure_keeps_less(pipeline, keep, provider, receiver):
+    """By its own figure, whatever has been counted: labels and keys use memory too."""
+    provider.answers(Answer(body=VERY_LARGE))
+    first, second = [delivered(pipeline, provider, receiver) for _ in range(2)]
+    used = int(pipeline.redis.info("memory")["used_memory"])
+    pipeline.redis.call("CONFIG", "SET", "maxmemory", int((used - len(VERY_LARGE) // 2) / 0.7))
+    keep(RETENTION_MEMORY="1GiB")
+    until(pipeline, first, "no data")
+    assert stands(pipeline, second) == "all"
+
+
+def test_indexes_go_with_their_requests_in_whatever_order_these_go(pipeline, keep, provider, receiver):
+    labels = [f"label-{i}" for i in range(3)]
+    assert pipeline.call("POST", "/queues/requests/pause").status == 200
+    item = {"provider": provider.url(), "callbackUrl": receiver.url(), "labels": labels}
+    answer = pipeline.call("POST", "/requests/batch", {"items": [item] * 400}).json
+    ids = [item["requestId"] for item in answer["items"]]
+    for request in [*ids[1:-1], ids[0], ids[-1]]:  # the ends last: a long run between them has gone
+        assert pipeline.call("DELETE", f"/requests/{request}").status == 204
+    keep()
+    patience.until(
+        lambda: not [key for key in pipeline.redis.call("KEYS", tagged("[im]:*")) + pipeline.redis.call("KEYS", tagged("n:*"))],
+        lambda: pipeline.redis.call("KEYS", "*"))
+
+
+def test_who_goes_on_again_and_again_is_noted_once(pipeline, provider, receiver):
+    assert pipeline.call("POST", "/queues/requests/pause").status == 200
+    request = pipeline.post(provider.url(), receiver.url())
+    for _ in range(5):
+        change(pipeline, request, "cancel")
+        change(pipeline, request, "refetch")
+    change(pipeline, request, "cancel")
+    assert pipeline.redis.call("LLEN", tagged("finished")) == 1
 
 
 def test_a_budget_of_its_own(pipeline, keep, provider, receiver):
