@@ -44,6 +44,7 @@ struct pl_service_run {
 	enum phase phase;
 	int exit_code;
 	int ready_fd;
+	bool is_left; /* threads go on: see pl_service_leave */
 	bool is_open; /* the handles below are initialised */
 	uv_loop_t loop;
 	uv_timer_t end; /* see the head of the file */
@@ -106,12 +107,18 @@ static void run_close(struct pl_service_run *run)
 	uv_close((uv_handle_t *)&run->reload_signal, NULL);
 }
 
+void pl_service_leave(struct pl_service_run *run)
+{
+	run->is_left = true;
+}
+
 static void on_stuck(uv_timer_t *timer)
 {
 	struct pl_service_run *run = timer->data;
 
 	pl_log(PL_LOG_ERROR, NULL, "stop_overdue", "something was still open after %d ms",
 		PL_SERVICE_STOP_MS);
+	pl_service_leave(run);
 	uv_stop(&run->loop);
 }
 
@@ -457,5 +464,7 @@ int pl_service_main(const struct pl_service *service, int argc, char **argv)
 	pl_log(PL_LOG_INFO, NULL, "stopped", "exit code %d", run.exit_code);
 out:
 	run_end(&run);
+	if (run.is_left)
+		_exit(run.exit_code);
 	return run.exit_code;
 }

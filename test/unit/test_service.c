@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,9 +32,21 @@
 struct thing {
 	struct pl_service_run *run;
 	uv_timer_t busy; /* keeps the loop's attention until stop */
+	uv_work_t stuck;
 };
 
 static bool stubborn, failing, half_built;
+static enum { NOWHERE, ON_ITS_LOOP, ON_ANOTHER_LOOP } hangs;
+
+/* The guard of stop is due at once where there is work for it. */
+int uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t timeout_ms, uint64_t repeat_ms)
+{
+	int (*real)(uv_timer_t *, uv_timer_cb, uint64_t, uint64_t);
+	*(void **)&real = dlsym(RTLD_NEXT, "uv_timer_start");
+	if (timeout_ms == PL_SERVICE_STOP_MS && hangs == ON_ITS_LOOP)
+		timeout_ms = 0;
+	return real(timer, cb, timeout_ms, repeat_ms);
+}
 
 static void say(const char *word)
 {
@@ -56,6 +69,32 @@ static void thing_build(struct pl_service_run *run, void **state)
 	*state = thing;
 }
 
+/* As asking for a name does that nobody answers. */
+static void wait_for_nobody(uv_work_t *work)
+{
+	(void)work;
+	for (;;)
+		pause();
+}
+
+static void on_nobody_came(uv_work_t *work, int status)
+{
+	(void)work, (void)status;
+	abort();
+}
+
+static void thing_hang(struct thing *thing)
+{
+	static uv_loop_t another;
+	uv_loop_t *loop = pl_service_loop(thing->run);
+
+	if (hangs == ON_ANOTHER_LOOP) {
+		uv_loop_init(&another);
+		loop = &another;
+	}
+	uv_queue_work(loop, &thing->stuck, wait_for_nobody, on_nobody_came);
+}
+
 static int thing_start(struct pl_service_run *run, void **state)
 {
 	say("start");
@@ -66,6 +105,8 @@ static int thing_start(struct pl_service_run *run, void **state)
 		return PL_EXIT_SYSTEM;
 	}
 	thing_build(run, state);
+	if (hangs != NOWHERE)
+		thing_hang(*state);
 	pl_service_ready(run);
 	return 0;
 }
@@ -82,7 +123,8 @@ static void thing_drain(void *state)
 
 static void on_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	if (hangs == NOWHERE)
+		free(handle->data);
 }
 
 static void thing_stop(void *state)
@@ -90,6 +132,8 @@ static void thing_stop(void *state)
 	struct thing *thing = state;
 
 	say("stop");
+	if (hangs == ON_ANOTHER_LOOP)
+		pl_service_leave(thing->run);
 	uv_close((uv_handle_t *)&thing->busy, on_closed);
 }
 
@@ -214,6 +258,7 @@ static int setup(void **state)
 {
 	(void)state;
 	stubborn = failing = half_built = false;
+	hangs = NOWHERE;
 	return 0;
 }
 
@@ -260,6 +305,22 @@ static void test_a_second_signal_stops_at_once(void **state)
 	assert_int_equal(run_end(&run), 0);
 	assert_true(has_said(&run, "<stop>"));
 	pl_buf_fini(&run.said);
+}
+
+static void test_what_hangs_is_left_behind(void **state)
+{
+	struct run run;
+	(void)state;
+
+	for (hangs = ON_ITS_LOOP; hangs <= ON_ANOTHER_LOOP; hangs++) {
+		run_begin(&run, NO_FLAGS);
+		assert_true(is_ready(&run));
+		kill(run.pid, SIGTERM);
+		assert_int_equal(run_end(&run), 0);
+		assert_int_equal(has_said(&run, "stop_overdue"), hangs == ON_ITS_LOOP);
+		assert_true(has_said(&run, "exit code 0"));
+		pl_buf_fini(&run.said);
+	}
 }
 
 static void test_a_failed_start_ends_with_its_code(void **state)
@@ -371,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup(test_drains_and_stops, setup),
 		cmocka_unit_test_setup(test_a_drain_has_an_end, setup),
 		cmocka_unit_test_setup(test_a_second_signal_stops_at_once, setup),
+		cmocka_unit_test_setup(test_what_hangs_is_left_behind, setup),
 		cmocka_unit_test_setup(test_a_failed_start_ends_with_its_code, setup),
 		cmocka_unit_test_setup(test_what_a_failed_start_built_is_stopped, setup),
 		cmocka_unit_test_setup(test_a_failure_while_it_runs, setup),

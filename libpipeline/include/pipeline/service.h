@@ -25,7 +25,7 @@
 #define PL_READY_FD_NAME "READY_FD"
 #define PL_READY_TEXT    "READY\n"
 
-#define PL_SERVICE_STOP_MS 3000 /* from stop until the loop is empty; then it is left */
+#define PL_SERVICE_STOP_MS 3000 /* from stop until the loop is empty; then all is left as it is */
 
 struct pl_service_run; /* one run of one service */
 
@@ -53,6 +53,10 @@ const struct pl_settings *pl_service_settings(struct pl_service_run *run);
 void pl_service_ready(struct pl_service_run *run);
 /* stop follows on a later loop turn, so both may be called from anywhere in the service. */
 void pl_service_drained(struct pl_service_run *run);
+/* For stop: a thread goes on, and nobody waits for it any more; what it uses stays. The process
+ * then ends right behind its last line. exit's own clean-up would wait for uv's threads, of which
+ * one may be asking for a name, and take libraries from under the feet of others. */
+void pl_service_leave(struct pl_service_run *run);
 /* A service that can't start or go on: says why, ends with PL_EXIT_SYSTEM or PL_EXIT_SETTING. */
 void pl_service_fail(struct pl_service_run *run, int exit_code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
