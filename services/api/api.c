@@ -13,6 +13,7 @@
 #define IDLE_MS  15000 /* a connection that waits holds a thread */
 #define LOG_MS   10    /* a line waits so long for others */
 #define HURRY_MS 1500  /* to stop without a drain; PL_SERVICE_STOP_MS is more */
+#define STORE_MS 1000  /* for the store's thread to end; the loop waits */
 
 /* ---- what is logged ---- */
 
@@ -223,10 +224,11 @@ void api_reload(void *state)
 
 /* ---- end ---- */
 
-/* A handler that never came back still uses api, store and policy: they go with the process. */
+/* A thread that never came back, a handler's or the store's, still uses what it was given: api,
+ * store and policy go with the process. */
 static bool is_unused(const struct api *api)
 {
-	return api->http == NULL || api->is_gone;
+	return (api->http == NULL || api->is_gone) && !api->is_store_left;
 }
 
 static void on_part_closed(void *arg)
@@ -245,8 +247,11 @@ static void on_closed(uv_handle_t *handle)
 
 static void release(struct api *api)
 {
-	if (is_unused(api)) {
-		store_free(api->store);
+	if (is_unused(api))
+		api->is_store_left = !store_free(api->store, STORE_MS);
+	if (!is_unused(api)) {
+		pl_service_leave(api->run);
+	} else {
 		pl_netpolicy_free(api->policies[0]);
 		pl_netpolicy_free(api->policies[1]);
 		callers_fini(&api->callers);

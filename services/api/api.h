@@ -46,6 +46,7 @@ struct api {
 	bool is_ending;           /* the server is being stopped on a thread of uv's pool */
 	bool has_ended;           /* ... and that came back */
 	bool is_gone;             /* ... with every handler out */
+	bool is_store_left;       /* its thread did not end in time */
 	bool is_stopped;          /* the service wants us to be freed */
 	unsigned open_handles;
 	uv_async_t told;      /* by the store: look at its readiness */

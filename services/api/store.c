@@ -109,9 +109,9 @@ static void set_ready(struct store *store, bool ready, const char *why)
 	bool news = store->ready != ready || strcmp(store->why, why) != 0;
 	store->ready = ready;
 	snprintf(store->why, sizeof store->why, "%s", why);
-	uv_mutex_unlock(&store->lock);
-	if (news && store->changed != NULL)
+	if (news && store->changed != NULL) /* under the lock: once told to stop, nobody hears it */
 		store->changed(store->changed_arg, ready, why);
+	uv_mutex_unlock(&store->lock);
 }
 
 bool store_is_ready(struct store *store, char *why, size_t size)
@@ -619,6 +619,18 @@ static void run(void *arg)
 {
 	struct store *store = arg;
 	uv_run(&store->loop, UV_RUN_DEFAULT);
+	uv_mutex_lock(&store->lock);
+	store->has_ended = true;
+	uv_cond_signal(&store->ended);
+	uv_mutex_unlock(&store->lock);
+}
+
+static void store_fini(struct store *store)
+{
+	store_tails_fini(&store->tails);
+	uv_cond_destroy(&store->ended);
+	uv_mutex_destroy(&store->lock);
+	free(store);
 }
 
 enum pl_err store_new(const struct pl_settings *settings,
@@ -637,6 +649,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 	store->dedupe_window_ms = pl_settings_number(settings, "DEDUPE_WINDOW");
 	snprintf(store->why, sizeof store->why, "not connected to Redis yet");
 	if (uv_loop_init(&store->loop) != 0 || uv_mutex_init(&store->lock) != 0 ||
+		uv_cond_init(&store->ended) != 0 ||
 		uv_async_init(&store->loop, &store->wake, on_wake) != 0) {
 		*why = "no event loop for Redis";
 		free(store);
@@ -665,27 +678,38 @@ enum pl_err store_new(const struct pl_settings *settings,
 		close_handles(store);
 		uv_run(&store->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&store->loop);
-		store_tails_fini(&store->tails);
-		uv_mutex_destroy(&store->lock);
-		free(store);
+		store_fini(store);
 		return err;
 	}
 	*out = store;
 	return PL_OK;
 }
 
-void store_free(struct store *store)
+static bool stop_thread(struct store *store, uint64_t wait_ms)
 {
-	if (store == NULL)
-		return;
+	uint64_t until_ns = uv_hrtime() + wait_ms * 1000000, now_ns;
 	uv_mutex_lock(&store->lock);
 	store->stop = true;
-	uv_mutex_unlock(&store->lock);
+	store->changed = NULL;
 	uv_async_send(&store->wake);
+	while (!store->has_ended && (now_ns = uv_hrtime()) < until_ns)
+		(void)uv_cond_timedwait(&store->ended, &store->lock, until_ns - now_ns);
+	bool has_ended = store->has_ended;
+	uv_mutex_unlock(&store->lock);
+	return has_ended;
+}
+
+bool store_free(struct store *store, uint64_t wait_ms)
+{
+	if (store == NULL)
+		return true;
+	if (!stop_thread(store, wait_ms)) {
+		(void)pthread_detach(store->thread);
+		return false;
+	}
 	uv_thread_join(&store->thread);
 	int left = uv_loop_close(&store->loop);
 	PL_ASSERT(left == 0);
-	store_tails_fini(&store->tails);
-	uv_mutex_destroy(&store->lock);
-	free(store);
+	store_fini(store);
+	return true;
 }

@@ -32,14 +32,16 @@ struct store_found {
 	bool cancelling;          /* cancelled, and its worker has not let go yet: lifecycle.c's */
 };
 
-/* *why: a sentence (static). Starts the thread; connecting goes on behind. ready is called on the
+/* *why: a sentence (static). Starts the thread; connecting goes on behind. changed is called on the
  * store's thread whenever the answer of store_is_ready changes. counts: metrics.h's rows, of which
  * the store keeps those on its own connection and loop. */
 PL_MUST_CHECK enum pl_err store_new(const struct pl_settings *settings,
 	void (*changed)(void *arg, bool ready, const char *why), void *arg,
 	struct pl_metrics *counts, struct store **out, const char **why);
-/* Ends pending calls with PL_ECLOSED, joins the thread. No call may be under way in a handler. */
-void store_free(struct store *store);
+/* Ends pending calls with PL_ECLOSED, joins the thread. No call may be under way in a handler. The
+ * thread may be waiting for a name that nobody tells: false, it has not ended within wait_ms, and
+ * store and counts go with the process; changed is not called any more. */
+PL_MUST_CHECK bool store_free(struct store *store, uint64_t wait_ms);
 
 /* Able to accept? If not, why: a sentence, copied to out. With DURABILITY=relaxed over a Redis that
  * is not durable it is ready, and why says so all the same. */

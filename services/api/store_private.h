@@ -53,6 +53,8 @@ struct store {
 	uv_mutex_t lock;
 	struct store_wait *calls;
 	bool stop;
+	bool has_ended; /* the thread: nothing of it uses this any more */
+	uv_cond_t ended;
 	bool ready;
 	bool has_met; /* Redis, at this place */
 	struct sockaddr_storage redis;

@@ -76,9 +76,11 @@ enum pl_err store_new(const struct pl_settings *settings,
 	return PL_EINVAL;
 }
 
-void store_free(struct store *store)
+bool store_free(struct store *store, uint64_t wait_ms)
 {
 	(void)store;
+	(void)wait_ms;
+	return true;
 }
 
 bool store_redis(struct store *unused, struct sockaddr_storage *out)
