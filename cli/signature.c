@@ -32,11 +32,14 @@ static bool parse_secrets(
 static bool read_secrets_file(const char *command, const char *path, struct pl_secrets *out)
 {
 	struct pl_buf text;
+	enum pl_err err;
 	bool is_read;
 
 	pl_buf_init(&text, FILE_MAX);
-	if (pl_file_read(path, &text) != PL_OK)
-		is_read = wrong(command, path, errno != 0 ? strerror(errno) : "it is too long");
+	err = pl_file_read(path, &text);
+	if (err != PL_OK)
+		is_read = wrong(command, path,
+			err == PL_ELIMIT ? "it is longer than 4 KiB" : strerror(errno));
 	else
 		is_read = parse_secrets(
 			command, "SIGNING_SECRET_FILE", text.len > 0 ? text.data : "", out);

@@ -50,13 +50,14 @@ static int judge(const struct arguments *arguments, const struct signature_rule 
 {
 	const char *path = arguments->words_count > 0 ? arguments->words[0] : "/dev/stdin";
 	struct pl_buf body;
+	enum pl_err err;
 	int code;
 
 	pl_buf_init(&body, BODY_MAX);
-	errno = 0;
-	if (pl_file_read(path, &body) != PL_OK) {
+	err = pl_file_read(path, &body);
+	if (err != PL_OK) {
 		fprintf(stderr, "fetchback verify: %s: %s\n", path,
-			errno != 0 ? strerror(errno) : "it is larger than 64 MiB");
+			err == PL_ELIMIT ? "it is larger than 64 MiB" : strerror(errno));
 		code = COMMAND_USAGE;
 	} else {
 		claim->body = body.len > 0 ? body.data : "";

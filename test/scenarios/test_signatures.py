@@ -164,6 +164,21 @@ def test_the_command_verifies(launch, provider, receiver, tmp_path):
     assert verify(delivery, str(tmp_path / "none"), SIGNING_SECRET=OLD)[0] == 2
 
 
+def test_a_file_that_the_command_cannot_take_is_named_with_the_reason(programs, tmp_path):
+    delivery = types.SimpleNamespace(body=b"", headers=dict.fromkeys(
+        ("webhook-id", "webhook-timestamp", "webhook-signature"), "x"))
+    long, large, none = (tmp_path / name for name in ("long", "large", "none"))
+    long.write_text("x" * 5000)
+    with open(large, "wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+    for words, settings, reason in (
+            ([], {"SIGNING_SECRET_FILE": str(long)}, f"{long}: it is longer than 4 KiB"),
+            ([], {"SIGNING_SECRET_FILE": str(none)}, f"{none}: No such file or directory"),
+            ([str(large)], {"SIGNING_SECRET": OLD}, f"{large}: it is larger than 64 MiB"),
+            ([str(none)], {"SIGNING_SECRET": OLD}, f"{none}: No such file or directory")):
+        assert verify(delivery, *words, **settings) == (2, f"fetchback verify: {reason}\n")
+
+
 def test_an_old_delivery_may_be_a_replay(programs):
     # The test vector of the library's own tests, of the year 2021.
     delivery = types.SimpleNamespace(body=b'{"test": 2432232314}', headers={
