@@ -23,12 +23,24 @@ static bool take_value(int argc, char **argv, int *at, const char *name, const c
 	return true;
 }
 
+static void keep(const struct argument_flag *flag, const char *value)
+{
+	if (flag->list == NULL)
+		*flag->value = value;
+	else if (flag->list->count++ < ARGUMENT_LIST_MAX)
+		flag->list->items[flag->list->count - 1] = value;
+}
+
 static bool take_flag(int argc, char **argv, int *at, const struct argument_flag *flags)
 {
+	const char *value;
+
 	for (const struct argument_flag *flag = flags; flag != NULL && flag->name != NULL; flag++) {
 		if (flag->is_given == NULL) {
-			if (take_value(argc, argv, at, flag->name, flag->value))
+			if (take_value(argc, argv, at, flag->name, &value)) {
+				keep(flag, value);
 				return true;
+			}
 		} else if (strcmp(argv[*at], flag->name) == 0 ||
 			   (flag->letter != NULL && strcmp(argv[*at], flag->letter) == 0)) {
 			*flag->is_given = true;

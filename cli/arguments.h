@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #define ARGUMENTS_KEY_MAX 512
+#define ARGUMENT_LIST_MAX 64
 #define ARGUMENTS_API     "http://127.0.0.1:3001"
 /* The end of every such command's help. */
 #define ARGUMENTS_FLAGS_HELP                                                             \
@@ -29,12 +30,17 @@
 	"wrong\n"                                                                            \
 	"usage, 3 followed: failed or cancelled, 69 no api answered.\n"
 
+struct argument_list {
+	const char *items[ARGUMENT_LIST_MAX]; /* borrowed */
+	size_t count;                         /* above ARGUMENT_LIST_MAX: so many were given */
+};
 /* A flag of one command alone; a table of them ends with a name that is NULL. */
 struct argument_flag {
 	const char *name;   /* "--follow" */
 	const char *letter; /* "-f", or NULL */
 	bool *is_given;     /* a switch; NULL: it takes a value */
 	const char **value;
+	struct argument_list *list; /* of its values, where it may be given again; else NULL */
 };
 
 struct arguments {

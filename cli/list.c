@@ -8,6 +8,7 @@
 #include "command.h"
 #include "pages.h"
 #include "pipeline/clock.h"
+#include "pipeline/mem.h"
 #include "pipeline/text.h"
 #include "terminal.h"
 
@@ -28,7 +29,9 @@ static void list_help(FILE *out)
 	      "deliver, the host it is with, and why it waits or what went wrong.\n\n" FILTERS_HELP
 	      "  --limit N       at most so many (100; exports: all)\n"
 	      "  --watch         again every 2 s\n"
-	      "  --csv, --ndjson exports all of them, one a line; ndjson: as the api says it\n"
+	      "  --csv, --ndjson exports all of them, one a line; ndjson: as the api says it; "
+	      "csv:\n"
+	      "                  labels as JSON\n"
 	      "  --cursor C      with --json: goes on where a page has ended\n" ARGUMENTS_HELP,
 		out);
 }
@@ -182,18 +185,13 @@ static const char *const columns[] = { "requestId", "state", "paused", "createdA
 	"deliverAttempts", "bytes", "waiting", "waitingUntil", "error", "errorMessage" };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static void labels_join(const json_t *request, char *out, size_t size)
+/* As JSON, since a label may hold whatever could part two of them; free it. */
+static char *labels_text(const json_t *request)
 {
-	size_t i, len = 0;
-	json_t *label;
+	const json_t *labels = json_object_get(request, "labels");
+	char *text = json_array_size(labels) > 0 ? json_dumps(labels, JSON_COMPACT) : NULL;
 
-	*out = '\0';
-	json_array_foreach(json_object_get(request, "labels"), i, label)
-	{
-		int wrote = snprintf(out + len, size - len, "%s%s", i > 0 ? " " : "",
-			json_string_value(label) != NULL ? json_string_value(label) : "");
-		len = len + (size_t)wrote < size ? len + (size_t)wrote : size - 1;
-	}
+	return text != NULL ? text : pl_strdup("");
 }
 
 static void record_print(FILE *out, const json_t *request)
@@ -201,9 +199,8 @@ static void record_print(FILE *out, const json_t *request)
 	const json_t *data = json_object_get(request, "data");
 	const json_t *waiting = json_object_get(request, "waiting");
 	const json_t *error = json_object_get(request, "error");
-	char labels[2048], fetches[24], deliveries[24], size[24] = "";
+	char *labels = labels_text(request), fetches[24], deliveries[24], size[24] = "";
 
-	labels_join(request, labels, sizeof(labels));
 	snprintf(fetches, sizeof(fetches), "%" JSON_INTEGER_FORMAT, attempts_of(request, "fetch"));
 	snprintf(deliveries, sizeof(deliveries), "%" JSON_INTEGER_FORMAT,
 		attempts_of(request, "deliver"));
@@ -230,6 +227,7 @@ static void record_print(FILE *out, const json_t *request)
 	};
 	for (size_t i = 0; i < COLUMNS; i++)
 		cell_print(out, cells[i], i + 1 == COLUMNS);
+	free(labels);
 }
 
 static int on_export(void *arg, const json_t *requests, struct raw_json text)

@@ -8,14 +8,17 @@
 #include "logs.h"
 #include "pipeline/mem.h"
 #include "receiver.h"
+#include "request_words.h"
 
 static void send_help(FILE *out)
 {
-	fputs("usage: fetchback send PROVIDER CALLBACK [--api URL] [--json]\n"
-	      "       fetchback send PROVIDER --listen [--port N] [--status N | --script N,N,...]\n"
-	      "                      [--body TEXT] [--delay TIME] [--api URL] [--json]\n\n"
+	fputs("usage: fetchback send PROVIDER CALLBACK [OPTION]... [--api URL] [--json]\n"
+	      "       fetchback send PROVIDER --listen [OPTION]... [--port N]\n"
+	      "                      [--status N | --script N,N,...] [--body TEXT] [--delay TIME]\n"
+	      "                      [--api URL] [--json]\n"
+	      "       fetchback send --file FILE [OPTION]...\n\n"
 	      "Has PROVIDER (a URL) fetched and delivered to CALLBACK (a URL); prints the "
-	      "request's id.\n\n"
+	      "request's id.\n\n" REQUEST_WORDS_HELP
 	      "  --listen         receives the callback itself, on 127.0.0.1; shows the log and "
 	      "what\n"
 	      "                   arrives until the end. The pipeline must be allowed to reach\n"
@@ -44,30 +47,25 @@ static int answer_print(const struct arguments *arguments, const struct pl_buf *
 	return code;
 }
 
-static int post(const struct arguments *arguments, const char *callback, char **id)
+static int post(const struct arguments *arguments, const struct request_words *request, char **id)
 {
-	struct pl_buf answer;
-	json_t *request =
-		json_pack("{s:s, s:s}", "provider", arguments->words[0], "callbackUrl", callback);
-	char *body = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
-	int code;
+	struct pl_buf body, answer;
+	int code = request_words_compose(request, &body);
 
 	*id = NULL;
-	json_decref(request);
-	if (body == NULL) {
-		fputs("fetchback send: these are not URLs in UTF-8\n", stderr);
-		return COMMAND_USAGE;
+	if (code == COMMAND_OK) {
+		code = ask(arguments, "/requests", body.data, &answer);
+		if (code == COMMAND_OK)
+			code = answer_print(arguments, &answer, id);
+		pl_buf_fini(&answer);
 	}
-	code = ask(arguments, "/requests", body, &answer);
-	if (code == COMMAND_OK)
-		code = answer_print(arguments, &answer, id);
-	pl_buf_fini(&answer);
-	free(body);
+	pl_buf_fini(&body);
 	return code;
 }
 
 /* A whole round: the request, its story, and what arrives. */
-static int send_and_listen(const struct arguments *arguments, const struct receiver_words *words)
+static int send_and_listen(const struct arguments *arguments, struct request_words *request,
+	const struct receiver_words *words)
 {
 	struct receiver *receiver;
 	char *id;
@@ -75,7 +73,8 @@ static int send_and_listen(const struct arguments *arguments, const struct recei
 
 	if (code != COMMAND_OK)
 		return code;
-	code = post(arguments, receiver_url(receiver), &id);
+	request->callback = receiver_url(receiver);
+	code = post(arguments, request, &id);
 	if (code == COMMAND_OK)
 		code = logs_follow(arguments, id);
 	receiver_stop(receiver);
@@ -83,12 +82,40 @@ static int send_and_listen(const struct arguments *arguments, const struct recei
 	return code;
 }
 
+static int usage(const char *what)
+{
+	fprintf(stderr, "fetchback send: %s; see fetchback send --help\n", what);
+	return COMMAND_USAGE;
+}
+
+static int words_check(const struct arguments *arguments, const struct request_words *request,
+	const struct receiver_words *words, bool listens)
+{
+	size_t urls = arguments->words_count + listens;
+
+	if (urls == 0 && request->file == NULL)
+		return usage("it needs a PROVIDER, or --file");
+	if (urls > 2 || (urls < 2 && request->file == NULL))
+		return usage("a CALLBACK or --listen, one of them");
+	if (!listens && words->delay != NULL)
+		return usage(
+			"--delay is the receiver's of --listen; --after lets the request wait");
+	if (!listens && (words->port != NULL || words->status != NULL || words->script != NULL ||
+				words->body != NULL || words->signing.secret != NULL ||
+				words->signing.tolerance != NULL))
+		return usage("--port, --status, --script, --body, --secret and --tolerance go with "
+			     "--listen");
+	return COMMAND_OK;
+}
+
 static int send_run(int argc, char **argv)
 {
 	bool listens = false;
 	struct receiver_words words = { .port = NULL };
+	struct request_words request = { .provider = NULL };
 	const struct argument_flag flags[] = {
 		{ .name = "--listen", .is_given = &listens },
+		REQUEST_WORDS_FLAGS(request),
 		RECEIVER_FLAGS(words),
 		{ .name = NULL },
 	};
@@ -96,17 +123,16 @@ static int send_run(int argc, char **argv)
 	char *id;
 	int code;
 
-	if (!arguments_read(argc, argv, flags, "the URL to fetch", 2, &arguments))
+	if (!arguments_read(argc, argv, flags, NULL, 2, &arguments))
 		return COMMAND_USAGE;
-	if (listens != (arguments.words_count == 1)) {
-		fputs("fetchback send: a CALLBACK or --listen, one of them; see fetchback send "
-		      "--help\n",
-			stderr);
-		return COMMAND_USAGE;
-	}
+	code = words_check(&arguments, &request, &words, listens);
+	if (code != COMMAND_OK)
+		return code;
+	request.provider = arguments.words_count > 0 ? arguments.words[0] : NULL;
+	request.callback = arguments.words_count > 1 ? arguments.words[1] : NULL;
 	if (listens)
-		return send_and_listen(&arguments, &words);
-	code = post(&arguments, arguments.words[1], &id);
+		return send_and_listen(&arguments, &request, &words);
+	code = post(&arguments, &request, &id);
 	free(id);
 	return code;
 }

@@ -1,10 +1,13 @@
 /*
  * status: where a request is and why.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "ask.h"
 #include "command.h"
+#include "pipeline/mem.h"
+#include "raw_json.h"
 
 #define PATH_SIZE 64 /* /requests/ and an id */
 
@@ -18,7 +21,7 @@ static void status_help(FILE *out)
 
 static void row(const char *name, const char *text)
 {
-	if (*text == '\0')
+	if (text == NULL || *text == '\0')
 		return;
 	printf("%-10s ", name);
 	ask_print(stdout, text);
@@ -99,8 +102,29 @@ static void attempts_print(const json_t *attempts)
 	}
 }
 
-static void record_print(const json_t *record)
+static void labels_print(const json_t *labels)
 {
+	size_t i;
+	json_t *label;
+
+	json_array_foreach(labels, i, label) row(i == 0 ? "labels" : "", json_string_value(label));
+}
+
+/* As it was written. */
+static void meta_print(const struct pl_buf *answer)
+{
+	struct raw_json meta;
+
+	if (!raw_json_find((struct raw_json) { answer->data, answer->len }, "meta", &meta))
+		return;
+	char *text = pl_strndup(meta.text, meta.len);
+	row("meta", text);
+	free(text);
+}
+
+static void record_print(const json_t *record, const struct pl_buf *answer)
+{
+	const char *priority = ask_text(record, "priority");
 	const json_t *error = json_object_get(record, "error");
 
 	row("request", ask_text(record, "requestId"));
@@ -115,6 +139,11 @@ static void record_print(const json_t *record)
 	}
 	row("provider", ask_text(record, "provider"));
 	row("callback", ask_text(record, "callbackUrl"));
+	row("priority", strcmp(priority, "default") != 0 ? priority : "");
+	labels_print(json_object_get(record, "labels"));
+	meta_print(answer);
+	row("owner", ask_text(record, "owner"));
+	row("parent", ask_text(record, "parent"));
 	row("created", ask_text(record, "createdAt"));
 	row("updated", ask_text(record, "updatedAt"));
 	row("finished", ask_text(record, "finishedAt"));
@@ -132,7 +161,7 @@ static int answer_print(const struct arguments *arguments, const struct pl_buf *
 	else if (arguments->json)
 		printf("%s\n", answer->data);
 	else
-		record_print(record);
+		record_print(record, answer);
 	json_decref(record);
 	return code;
 }

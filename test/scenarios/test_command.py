@@ -51,6 +51,52 @@ def test_send_tells_every_fault_and_its_place(fetchback):
     assert "422" in err and "/provider: " in err and "/callbackUrl: " in err
 
 
+def test_send_says_what_a_request_may(fetchback, pipeline, provider, receiver):
+    code, out, err = fetchback("send", provider.url(), receiver.url(), "--header", "X-One: a: b", "--header=X-Two:c",
+                               "--label", "=1+1", "--label", "two words", "--priority", "low", "--after", "1ms")  # fmt: skip
+    assert (code, err) == (OK, "")
+    record = pipeline.wait(out.strip(), "delivered")
+    assert (record["labels"], record["priority"]) == (["=1+1", "two words"], "low")
+    seen = provider.requests[0].headers
+    assert (seen["x-one"], seen["x-two"]) == ("a: b", "c")
+    code, out, _ = fetchback("send", provider.url(), receiver.url(), "--after", "300d")
+    assert code == OK and pipeline.record(out.strip())["state"] == "scheduled"
+    code, out, err = fetchback("send", provider.url(), receiver.url(), "--header", "Host: a", "--priority", "top")
+    assert code == FAILED and "/fetch/headers/Host: " in err and "/priority: " in err
+
+
+def test_send_takes_a_file(fetchback, pipeline, provider, receiver, tmp_path):
+    meta = '{"id":12345678901234567890,"x":[1.10,"}\\""]}'
+    file = tmp_path / "request.json"
+    file.write_text(f"""{{ "provider": "{provider.url()}", "meta": {meta}, "labels": ["one"],
+        "fetch": {{"headers": {{"X-One": "a"}}}}, "callbackUrl": "http://nobody.example/" }}\n""")  # fmt: skip
+    code, out, err = fetchback("send", "--file", str(file), provider.url("/other"), receiver.url(), "--label", "two")
+    assert (code, err) == (OK, "")
+    record = pipeline.wait(out.strip(), "delivered")
+    assert record["labels"] == ["two"] and f'"meta":{meta}'.encode() in pipeline.get(f"/requests/{out.strip()}").body
+    assert provider.requests[0].headers["x-one"] == "a" and provider.requests[0].path == "/other"
+    assert receiver.requests[0].body.endswith(f',"meta":{meta}}}'.encode())
+    code, out, err = fetchback("send", "--file", str(file), "--listen")
+    assert code == OK and '"data":{"ok":true}' in out
+    code, out, err = fetchback("send", "--file", str(file), "--header", "X-Two: b")
+    assert (code, out) == (USAGE, "") and "--header" in err
+
+
+def test_send_takes_a_file_from_stdin(pipeline, provider, receiver):
+    text = json.dumps({"provider": provider.url(), "callbackUrl": receiver.url()})
+    done = subprocess.run([program("fetchback"), "send", "--file", "-"], input=text, capture_output=True, text=True,
+                          env={**SANITIZERS, "FETCHBACK_API": pipeline.url}, timeout=patience.bound(None))  # fmt: skip
+    assert (done.returncode, done.stderr) == (OK, "")
+    pipeline.wait(done.stdout.strip(), "delivered")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"provider":"http://a/"} x', " " * (1 << 20) + "{}"])
+def test_send_takes_no_file_that_is_no_request(tmp_path, text):
+    (tmp_path / "request.json").write_text(text)
+    code, out, err = run("send", "--file", str(tmp_path / "request.json"), FETCHBACK_API="http://127.0.0.1:1")
+    assert (code, out) == (USAGE, "") and "request.json" in err
+
+
 def test_status_of_one_that_was_delivered(fetchback, pipeline, provider, receiver):
     provider.answers(503, 200)
     request = pipeline.post(provider.url(), receiver.url())
@@ -78,6 +124,28 @@ def test_status_for_programs_is_what_the_api_says(fetchback, pipeline, provider,
     pipeline.wait(request, "delivered")
     code, out, _ = fetchback("status", request, "--json")
     assert code == OK and json.loads(out) == pipeline.record(request)
+
+
+def test_status_shows_what_its_sender_said(fetchback, pipeline, provider, receiver):
+    meta = {"order": 7, "of": ["a", None]}
+    more = {"priority": "high", "labels": ["nightly", "of two words"], "meta": meta, "failureCallbackUrl": receiver.url("/oops")}
+    provider.answers(404)
+    request = pipeline.post(provider.url(), receiver.url(), **more)
+    pipeline.wait(request, "failed")
+    rows = fetchback("status", request)[1].splitlines()
+    assert [row for row in rows if row[:10].strip() in ("priority", "labels", "", "meta")][:4] == [
+        "priority   high", "labels     nightly", "           of two words", 'meta       {"order":7,"of":["a",null]}']  # fmt: skip
+    failure = receiver.got(1)[0].headers["webhook-id"]
+    code, out, _ = fetchback("status", failure)
+    assert code == OK and f"\nparent     {request}\n" in out and "owner" not in out
+    plain = pipeline.post(provider.url(), receiver.url())
+    assert not re.search(r"^(priority|labels|meta|owner|parent) ", fetchback("status", plain)[1], re.M)
+
+
+def test_status_shows_the_owner(peer):
+    other = peer("other")
+    other.answers({"requestId": NOBODY, "state": "failed", "owner": "billing"})
+    assert "\nowner      billing\n" in run("status", NOBODY, "--api", other.url(""))[1]
 
 
 def test_logs_tell_the_story_in_order(fetchback, pipeline, provider, receiver):
@@ -120,6 +188,10 @@ def test_no_api_is_an_exit_code_of_its_own(programs, words):
 
 
 @pytest.mark.parametrize("words", [[], ["dance"], ["send"], ["send", "http://a/"], ["send", "a", "b", "c"], ["status"],
+                                   ["send", "a", "b", "--delay", "1s"], ["send", "a", "b", "--port", "1"], ["send", "a", "b", "--header", "x"],
+                                   ["send", "a", "b", "--header", "x: 1", "--header", "x: 2"], ["send", "a", "b", *["--label", "x"] * 65],
+                                   ["send", "a", "b", "--label", b"\xff"], ["send", b"\xff", "b"], ["send", "--file", "/nowhere"],
+                                   ["send", "--listen"], ["send", "a", "b", "--listen"],
                                    ["status", "../healthz"], ["logs", NOBODY.upper()], ["logs", NOBODY, "--follow-me"],
                                    ["status", NOBODY, "--api"], ["list", "word"], ["list", "--limit", "0"],
                                    ["list", "--csv", "--json"], ["list", "--watch", "--ndjson"], ["list", "--cursor", "x"],
@@ -245,15 +317,19 @@ def test_csv_has_a_row_each_and_escapes(fetchback, three, provider):
     rows = {row["requestId"]: row for row in csv.DictReader(io.StringIO(out, newline=""), strict=True)}
     assert len(rows) == 3 and all(set(row) == set(rows[failed]) and None not in row.values() for row in rows.values())
     good, bad = rows[delivered], rows[failed]
-    assert good["labels"] == f"{label} =1+1" and good["provider"] == provider.url("/good")
+    assert json.loads(good["labels"]) == [label, "=1+1"] and good["labels"][0] == "[" and bad["labels"] != "" and good["provider"] == provider.url("/good")
     assert (good["state"], good["fetchAttempts"], good["deliverAttempts"]) == ("delivered", "1", "1")
     assert (bad["state"], bad["error"], bad["finishedAt"] != "") == ("failed", "http_status", True)
 
 
-def test_a_cell_is_no_formula(fetchback, pipeline, provider, receiver):
-    pipeline.wait(pipeline.post(provider.url(), receiver.url(), labels=["=1+1"]), "delivered")
-    _, out, _ = fetchback("list", "--csv", "--label", "=1+1", "--limit", "1", "--host", provider.url().split("/")[2])
-    assert next(csv.DictReader(io.StringIO(out, newline="")))["labels"] == "'=1+1"
+@pytest.mark.parametrize("begins", "=+-@")
+def test_a_cell_is_no_formula(peer, begins):
+    other = peer("other")
+    record = {"requestId": NOBODY, "error": {"message": f'{begins}1+1,"'}}
+    other.answers({"requests": [record, {"requestId": NOBODY, "labels": []}]})
+    code, out, _ = run("list", "--csv", "--api", other.url(""))
+    first, second = csv.DictReader(io.StringIO(out, newline=""))
+    assert code == OK and first["errorMessage"] == f"""'{begins}1+1,\"""" and second["labels"] == ""
 
 
 def test_exports_go_through_all_pages(fetchback, pipeline, provider, receiver):
