@@ -122,6 +122,23 @@ static void flags_print(FILE *out, const char *text)
 	}
 }
 
+static void names_print(FILE *out, const struct command *const *commands, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%s ", commands[i]->name);
+}
+
+/* What `up` takes is known to the services: asked when Tab is pressed, where our program is. */
+static void settings_print(FILE *out)
+{
+	fputs("\tif [ \"${COMP_WORDS[1]}\" = up ] && [ \"${word:0:1}\" = - ]; then\n"
+	      "\t\twords+=\" $(for one in api consumer responder; do\n"
+	      "\t\t\t\"${COMP_WORDS[0]}-$one\" --help 2>/dev/null\n"
+	      "\t\tdone | sed -n 's/^  \\(--[a-z-]*\\).*/\\1/p' | sort -u)\"\n"
+	      "\tfi\n",
+		out);
+}
+
 void manual_completion(FILE *out, const struct command *const *commands, size_t count)
 {
 	fputs("# Completion of fetchback for bash; `fetchback help --completion` prints it.\n"
@@ -130,8 +147,9 @@ void manual_completion(FILE *out, const struct command *const *commands, size_t 
 	      "\tcase $before in\n"
 	      "\t--state) words='scheduled queued fetching fetched delivering delivered failed "
 	      "cancelled' ;;\n"
-	      "\t--data-dir | --*-file) mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return "
-	      ";;\n"
+	      "\t--priority) words='high default low' ;;\n"
+	      "\t--data-dir | --file | --*-file) mapfile -t COMPREPLY < <(compgen -f -- "
+	      "\"$word\"); return ;;\n"
 	      "\tpause | resume) [ \"${COMP_WORDS[1]}\" = queues ] && words='requests responses' "
 	      ";;\n"
 	      "\tqueues) words='pause resume' ;;\n"
@@ -139,9 +157,13 @@ void manual_completion(FILE *out, const struct command *const *commands, size_t 
 	      "\tif [ \"$COMP_CWORD\" = 1 ]; then\n"
 	      "\t\twords='",
 		out);
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, "%s ", commands[i]->name);
+	names_print(out, commands, count);
 	fputs("help --help --version'\n"
+	      "\telif [ \"${COMP_WORDS[1]}\" = help ]; then\n"
+	      "\t\twords='",
+		out);
+	names_print(out, commands, count);
+	fputs("--man --completion'\n"
 	      "\telif [ -z \"$words\" ] || [ \"${word:0:1}\" = - ]; then\n"
 	      "\t\tcase ${COMP_WORDS[1]} in\n",
 		out);
@@ -151,8 +173,10 @@ void manual_completion(FILE *out, const struct command *const *commands, size_t 
 		fputs("' ;;\n", out);
 	}
 	fputs("\t\tesac\n"
-	      "\tfi\n"
-	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+	      "\tfi\n",
+		out);
+	settings_print(out);
+	fputs("\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
 	      "}\n"
 	      "complete -F _fetchback fetchback\n",
 		out);

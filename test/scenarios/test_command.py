@@ -607,12 +607,15 @@ def test_the_man_page_has_every_command(programs):
 @pytest.mark.parametrize("typed, offered", [
     ("fetchback ca", {"cancel"}), ("fetchback list --st", {"--state"}), ("fetchback list --state f", {"fetching", "fetched", "failed"}),
     ("fetchback queues pause re", {"requests", "responses"}), ("fetchback queues p", {"pause"}),
-    ("fetchback doctor --re", {"--repair", "--redis-url"}), ("fetchback delete --al", {"--all"}), ("fetchback up --data", {"--data-dir"}),
+    ("fetchback doctor --re", {"--repair", "--redis-url"}), ("fetchback delete --al", {"--all"}), ("fetchback up --data", {"--data-dir", "--data-max"}),
+    ("fetchback up --host", {"--host-concurrency", "--host-rate", "--hosts-file"}), ("fetchback up --f", {"--fetch-schedule", "--fetch-timeout"}),
+    ("fetchback help li", {"list", "listen"}), ("fetchback help queues --m", {"--man"}), ("fetchback help queues", {"queues"}),
+    ("fetchback send --priority ", {"high", "default", "low"}), ("fetchback send --hea", {"--header"}),
 ])  # fmt: skip
 def test_bash_completes(programs, tmp_path, typed, offered):
     completion = tmp_path / "completion"
     completion.write_text(run("help", "--completion")[1])
-    words = typed.split(" ")
+    words = [program("fetchback"), *typed.split(" ")[1:]]
     script = f'source {completion}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fetchback; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=patience.bound(None))
     assert done.stderr == "" and set(done.stdout.split()) == offered
