@@ -55,24 +55,34 @@ static bool has_changed(const struct store_altered *altered)
 		       altered->answer == PL_ALTERED_SAME);
 }
 
-/* Redis went away in the middle: nobody knows of how many. Asking again is safe. */
-static bool is_unknown(const struct store_altered *altered)
+/* Redis went away in the middle. */
+static bool is_unanswered(const struct store_altered *altered)
 {
 	return altered->err != PL_OK && altered->err != PL_ENOTFOUND && altered->err != PL_ELIMIT;
+}
+
+/* What all have met alike, or that nobody knows what came of the whole. */
+static enum pl_err err_of(const struct selection *selection)
+{
+	enum pl_err err = selection->altered[0].err;
+	for (size_t i = 1; i < selection->count; i++)
+		if (selection->altered[i].err != err)
+			err = PL_EUNKNOWN;
+	return err;
 }
 
 static void answer(
 	struct pl_http_call *call, const struct list_walk *walk, const struct selection *selection)
 {
 	size_t changed = 0;
-	bool unknown = false, held = false;
+	bool is_cut = false, held = false;
 	for (size_t i = 0; i < selection->count; i++) {
 		changed += has_changed(&selection->altered[i]);
-		unknown |= is_unknown(&selection->altered[i]);
+		is_cut |= is_unanswered(&selection->altered[i]);
 		held |= selection->altered[i].still_held;
 	}
-	if (unknown) {
-		problem_no_redis(call);
+	if (is_cut) {
+		problem_no_change(call, err_of(selection));
 		return;
 	}
 	struct json_writer w = { .out = pl_http_call_scratch(call) };
@@ -104,7 +114,7 @@ static void change(struct api *api, struct pl_http_call *call, enum pl_alter ver
 			selection.altered);
 		answer(call, &walk, &selection);
 	} else {
-		problem_no_redis(call);
+		problem_no_change(call, PL_EREDIS); /* none was asked for yet */
 	}
 	list_walk_end(&walk);
 	selection_fini(&selection);

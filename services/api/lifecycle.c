@@ -51,12 +51,33 @@ static void tell(struct api *api, enum pl_alter verb, const char *id, bool still
 	api_logged(api);
 }
 
+/* The change stands, whatever comes of the look at what it has made. */
+static bool find_changed(
+	struct api *api, struct pl_http_call *call, const char *id, struct store_found *found)
+{
+	enum pl_err err = store_find(api->store, id, found);
+	if (err == PL_ENOTFOUND)
+		problem_say(call, 404, "This was done, and the request is gone since.");
+	else if (err == PL_EINVAL)
+		problem_say(call, 500,
+			"This was done, but what is stored of the request can't be read.");
+	else if (err != PL_OK)
+		problem_answer(call,
+			&(struct problem) {
+				.status = 503,
+				.detail = "This was done, but Redis can't be asked for the record "
+					  "now.",
+				.headers = PROBLEM_RETRY_SOON,
+			});
+	return err == PL_OK;
+}
+
 /* still_held: the change is written, and its promise holds from the end of the worker's lease. */
 static void answer_record(struct api *api, struct pl_http_call *call, const char *id,
 	bool still_held, bool cancelling)
 {
 	struct store_found found;
-	if (!requests_find(api, call, id, &found))
+	if (!find_changed(api, call, id, &found))
 		return;
 	found.cancelling = cancelling;
 	struct pl_buf *body = pl_http_call_scratch(call);
@@ -125,7 +146,7 @@ static void change(struct api *api, struct pl_http_call *call, const char *id, e
 		return;
 	}
 	if (altered.err != PL_OK) {
-		problem_no_redis(call);
+		problem_no_change(call, altered.err);
 		return;
 	}
 	switch (altered.answer) {

@@ -67,3 +67,17 @@ void problem_no_redis(struct pl_http_call *call)
 				     .headers = PROBLEM_RETRY_SOON,
 			     });
 }
+
+void problem_no_change(struct pl_http_call *call, enum pl_err err)
+{
+	bool is_known = err == PL_EREDIS || err == PL_ECLOSED;
+	problem_answer(
+		call, &(struct problem) {
+			      .status = 503,
+			      .detail = is_known ? "Redis can't be asked now: nothing was changed."
+						 : "Redis went away meanwhile: this may have "
+						   "been done, in part or whole. Look before "
+						   "asking again.",
+			      .headers = PROBLEM_RETRY_SOON,
+		      });
+}

@@ -31,5 +31,7 @@ void problem_say(struct pl_http_call *call, int status, const char *detail);
 void problem_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults);
 /* 503. */
 void problem_no_redis(struct pl_http_call *call);
+/* 503 to who wanted something changed: nothing was, or nobody knows, as store.h tells by err. */
+void problem_no_change(struct pl_http_call *call, enum pl_err err);
 
 #endif

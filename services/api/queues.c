@@ -45,8 +45,9 @@ void queues_show(struct api *api, struct pl_http_call *call, const char *id)
 
 static void hold(struct api *api, struct pl_http_call *call, enum pl_stage stage, bool on)
 {
-	if (store_hold(api->store, stage, on) != PL_OK) {
-		problem_no_redis(call);
+	enum pl_err err = store_hold(api->store, stage, on);
+	if (err != PL_OK) {
+		problem_no_change(call, err);
 		return;
 	}
 	pl_log(PL_LOG_INFO, &(struct pl_log_about) { .stage = pl_stage_name(stage) },

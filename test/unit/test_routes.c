@@ -46,6 +46,9 @@ static struct { /* set before a call, read after it: the answer lies between */
 	unsigned chunks_there;
 	enum pl_alter verb;
 	struct store_altered altered;
+	enum pl_err unread; /* what is found is not, for this reason */
+	size_t listed;      /* records on the one page of a listing */
+	size_t unasked;     /* of many to be changed, those at the end that nobody asked for */
 	bool held[PL_STAGES];
 	char index[64];
 	unsigned looks, looks_until_end; /* of a tail; the state is final at the last of them */
@@ -132,7 +135,7 @@ void store_alter_all(struct store *store, enum pl_alter verb, const char *const 
 	for (size_t i = 0; i < count; i++) {
 		memcpy(world.id, ids[i], sizeof(world.id));
 		out[i] = world.altered;
-		out[i].err = world.err;
+		out[i].err = i + world.unasked >= count ? PL_EREDIS : world.err;
 	}
 	pthread_mutex_unlock(&turn);
 }
@@ -160,8 +163,12 @@ enum pl_err store_list(struct store *store, const char *index, const struct pl_l
 	pthread_mutex_lock(&turn);
 	enum pl_err err = world.err;
 	(void)snprintf(world.index, sizeof(world.index), "%s", index);
+	size_t listed = world.listed;
 	pthread_mutex_unlock(&turn);
-	out->count = 0;
+	for (out->count = 0; err == PL_OK && out->count < listed; out->count++) {
+		out->places[out->count] = (struct pl_list_place) { .slot = 1 };
+		err = store_find(store, ID, &out->items[out->count]);
+	}
 	out->next = (struct pl_list_place) { .slot = -1, .position = -1 };
 	return err;
 }
@@ -170,7 +177,7 @@ enum pl_err store_find(struct store *store, const char *id, struct store_found *
 {
 	(void)store;
 	pthread_mutex_lock(&turn);
-	enum pl_err err = world.err;
+	enum pl_err err = world.unread != PL_OK ? world.unread : world.err;
 	struct pl_data data = world.data;
 	pthread_mutex_unlock(&turn);
 	if (err != PL_OK)
@@ -634,9 +641,44 @@ static void test_changes_that_are_refused(void **state)
 		assert_true(head_has("\r\nRetry-After: "));
 		world.err = PL_ENOTFOUND;
 		assert_int_equal(change(i, PL_ALTERED, false), 404);
+		world.err = PL_EREDIS;
+		assert_int_equal(change(i, PL_ALTERED, false), 503);
+		assert_problem("nothing was changed");
+		world.err = PL_OK;
+	}
+}
+
+static void test_changes_that_may_stand_say_so(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CHANGES; i++) {
 		world.err = PL_EUNKNOWN;
 		assert_int_equal(change(i, PL_ALTERED, false), 503);
+		assert_problem("may have been done");
 		world.err = PL_OK;
+		world.unread = PL_EREDIS;
+		bool deletes = changes[i].verb == PL_ALTER_DELETE;
+		assert_int_equal(change(i, PL_ALTERED, false), deletes ? 204 : 503);
+		if (!deletes)
+			assert_problem("This was done, but Redis");
+		world.unread = PL_OK;
+	}
+	world.err = PL_EUNKNOWN;
+	assert_int_equal(call("POST", "/queues/requests/pause", "", ""), 503);
+	assert_problem("may have been done");
+}
+
+static void test_many_changes_that_were_cut(void **state)
+{
+	(void)state;
+	static const char *const said[] = { "", "may have been done", "nothing was changed" };
+	world.listed = 2;
+	world.altered = (struct store_altered) { .answer = PL_ALTERED };
+	assert_int_equal(call("POST", "/requests/cancel", "", ""), 200);
+	assert_string_equal(answer.body, "{\"matched\":2,\"changed\":2,\"refused\":0}");
+	for (world.unasked = 1; world.unasked <= 2; world.unasked++) {
+		assert_int_equal(call("POST", "/requests/cancel", "", ""), 503);
+		assert_problem(said[world.unasked]);
 	}
 }
 
@@ -1080,6 +1122,8 @@ int main(void)
 		cmocka_unit_test_setup(test_changes_answer_the_record, begin),
 		cmocka_unit_test_setup(test_changes_that_a_worker_has_not_heard, begin),
 		cmocka_unit_test_setup(test_changes_that_are_refused, begin),
+		cmocka_unit_test_setup(test_changes_that_may_stand_say_so, begin),
+		cmocka_unit_test_setup(test_many_changes_that_were_cut, begin),
 		cmocka_unit_test_setup(test_queues_are_held, begin),
 		cmocka_unit_test_setup(test_a_listing_asks_the_index_that_fits, begin),
 		cmocka_unit_test_setup(test_a_faulty_query_is_refused_by_name, begin),
