@@ -21,8 +21,7 @@
 #include "verdict.h"
 
 #define CONNECT_MS  5000
-#define ANSWER_MAX  (64 * 1024)              /* read of a callback's answer, then closed */
-#define DATA_URL_MS (72ull * 60 * 60 * 1000) /* as long as data is kept after delivery */
+#define ANSWER_MAX  (64 * 1024) /* read of a callback's answer, then closed */
 #define HEADERS_OWN 7
 #define KEY_SIZE    32
 
@@ -58,7 +57,7 @@ struct deliverer { /* the responder's state */
 	const char *keys_path;     /* API_KEYS; NULL: none */
 	struct pl_keys *keys;      /* NULL: none */
 	struct pl_secrets secrets; /* SIGNING_SECRET; none: count is 0 */
-	uint64_t time_scale;
+	uint64_t data_url_ms; /* a dataUrl is good for as long as data is kept once delivered */
 };
 
 struct delivery {
@@ -97,7 +96,8 @@ static void *deliver_open(struct pl_worker *worker, const struct pl_settings *se
 	struct deliverer *deliverer = pl_calloc(1, sizeof *deliverer);
 	deliverer->worker = worker;
 	deliverer->public_url = pl_settings_text(settings, "PUBLIC_URL");
-	deliverer->time_scale = pl_settings_number(settings, "TIME_SCALE");
+	deliverer->data_url_ms = pl_settings_number(settings, "RETENTION_DATA") /
+				 pl_settings_number(settings, "TIME_SCALE");
 	const char *secrets = pl_settings_text(settings, "SIGNING_SECRET"), *why;
 	if (secrets != NULL &&
 		pl_secrets_parse(secrets, strlen(secrets), &deliverer->secrets, &why) != PL_OK)
@@ -317,7 +317,7 @@ static void compose_url_and_post(struct delivery *delivery, const unsigned char 
 	struct deliverer *deliverer = delivery->deliverer;
 	struct pl_buf url;
 	pl_buf_init(&url, 2 * PL_URL_MAX);
-	uint64_t expires_s = (pl_clock_wall_ms() + DATA_URL_MS / deliverer->time_scale) / 1000 + 1;
+	uint64_t expires_s = (pl_clock_wall_ms() + deliverer->data_url_ms) / 1000 + 1;
 	enum pl_err err =
 		payload_data_url(deliverer->public_url, delivery->job->id, expires_s, key, &url);
 	if (err == PL_OK)

@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import json
+import time
 import urllib.parse
 from itertools import repeat
 
@@ -157,6 +158,16 @@ def test_above_a_mebibyte_the_callback_says_where_it_is(pipeline, provider, rece
     fetched = pipeline.get(f"{url.path}?{url.query}")
     assert fetched.status == 200 and fetched.body == body
     assert fetched.headers["Content-Type"] == kind
+
+
+@pytest.mark.parametrize("kept, seconds", [(None, 72 * 3600), ("2h", 2 * 3600), ("30d", 30 * 86400)])
+def test_a_data_url_is_good_for_as_long_as_data_is_kept(launch, provider, receiver, kept, seconds):
+    pipeline = launch(TIME_SCALE=1, RETENTION_DATA=kept)
+    before = time.time()
+    delivery = carried(pipeline, provider, receiver, Answer(body=b"x" * (MIB + 1), type=BINARY))
+    url = urllib.parse.urlsplit(delivery.json["dataUrl"])
+    expires = int(dict(urllib.parse.parse_qsl(url.query))["expires"])
+    assert before + seconds <= expires <= time.time() + seconds + 1
 
 
 def test_a_data_url_that_was_touched_is_refused(pipeline, provider, receiver):
