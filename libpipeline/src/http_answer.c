@@ -36,12 +36,20 @@ static void forget_fields(struct pl_http_exchange *x)
 	x->answer.content_length = -1;
 	x->answer.ended_by_close = false;
 	pl_buf_clear(&x->location);
-	x->chunked = x->coded = false;
+	x->chunked = x->odd_transfer = x->is_gzip = false;
+	x->codings = 0;
+}
+
+void http_answer_forget(struct pl_http_exchange *x)
+{
+	http_coding_free(x->coding);
+	x->coding = NULL;
 }
 
 void http_answer_reset(struct pl_http_exchange *x)
 {
 	forget_fields(x);
+	http_answer_forget(x);
 	x->answer.status = 0;
 	x->answer.sent_whole = false;
 	x->head_bytes = x->dropped = 0;
@@ -68,10 +76,47 @@ static bool has_name(const char *line, size_t name_len, const char *name)
 	return strlen(name) == name_len && strncasecmp(line, name, name_len) == 0;
 }
 
-static bool ends_in(const char *value, size_t len, const char *end)
+struct word { /* of a list with commas */
+	const char *text;
+	size_t len;
+};
+
+/* False behind the last; an empty one is passed over. */
+static bool next_word(const char **at, const char *end, struct word *out)
 {
-	size_t end_len = strlen(end);
-	return len >= end_len && strncasecmp(value + len - end_len, end, end_len) == 0;
+	while (*at < end && (**at == ',' || is_space(**at)))
+		(*at)++;
+	const char *start = *at;
+	while (*at < end && **at != ',')
+		(*at)++;
+	size_t len = (size_t)(*at - start);
+	while (len > 0 && is_space(start[len - 1]))
+		len--;
+	*out = (struct word) { start, len };
+	return len > 0;
+}
+
+static void take_codings(struct pl_http_exchange *x, const char *at, const char *end)
+{
+	struct word word;
+	while (next_word(&at, end, &word)) {
+		if (has_name(word.text, word.len, "identity"))
+			continue;
+		x->codings++;
+		x->is_gzip = x->codings == 1 && (has_name(word.text, word.len, "gzip") ||
+							has_name(word.text, word.len, "x-gzip"));
+	}
+}
+
+/* Any other one curl would undo, unasked, and not see where it stops short. */
+static void take_transfer(struct pl_http_exchange *x, const char *at, const char *end)
+{
+	struct word word;
+	while (next_word(&at, end, &word)) {
+		x->chunked = has_name(word.text, word.len, "chunked");
+		if (!x->chunked && !has_name(word.text, word.len, "identity"))
+			x->odd_transfer = true;
+	}
 }
 
 static void take_field(struct pl_http_exchange *x, const char *line, size_t len)
@@ -97,9 +142,9 @@ static void take_field(struct pl_http_exchange *x, const char *line, size_t len)
 		return;
 	}
 	if (has_name(line, name_len, "transfer-encoding"))
-		x->chunked = ends_in(value, value_len, "chunked");
+		take_transfer(x, value, end);
 	else if (has_name(line, name_len, "content-encoding"))
-		x->coded = true;
+		take_codings(x, value, end);
 	else if (has_name(line, name_len, "location") && x->location.len == 0 &&
 		 pl_buf_add(&x->location, value, value_len) != PL_OK)
 		pl_buf_clear(&x->location); /* longer than any URL we dial: as if there were none */
@@ -116,6 +161,20 @@ static bool has_body(const struct pl_http_exchange *x)
 	return strcmp(x->method, "HEAD") != 0 && status != 204 && status != 304;
 }
 
+/* A part of a coded whole can't be undone, and the body of an answer that is no success says
+ * nothing that counts: both are taken as they come. So is what the client has asked for by itself.
+ */
+static bool choose_coding(struct pl_http_exchange *x)
+{
+	int status = x->answer.status;
+	if (x->codings == 0 || x->options.raw || !has_body(x) || status == 206 || status < 200 ||
+		status > 299)
+		return true;
+	if (x->is_gzip)
+		x->coding = http_coding_new();
+	return x->is_gzip || x->own_codings;
+}
+
 /* The blank line. 1xx announce the real answer, but for 101, which nobody asked for. */
 static size_t head_complete(struct pl_http_exchange *x, size_t len)
 {
@@ -129,12 +188,19 @@ static size_t head_complete(struct pl_http_exchange *x, size_t len)
 	x->head_done = true;
 	x->answer.status = (int)status;
 	x->answer.content_length = length;
-	x->answer.coded = x->coded;
+	x->answer.coded = x->codings > 0;
 	x->answer.ended_by_close = length < 0 && !x->chunked && has_body(x);
+	if (x->odd_transfer)
+		return fail(
+			x, PL_FAULT_RESET, "the answer has a transfer coding that is not chunked");
 	x->following = x->options.redirects_max > 0 && is_redirect(x->answer.status);
 	if (x->following)
 		return len;
-	if (length >= 0 && (uint64_t)length > x->options.body_max && !x->coded && has_body(x))
+	if (!choose_coding(x))
+		return fail(x, PL_FAULT_TRUNCATED,
+			"the answer has a content coding that was not asked for");
+	if (length >= 0 && (uint64_t)length > x->options.body_max && x->coding == NULL &&
+		has_body(x))
 		return fail(x, PL_FAULT_TOO_LARGE, NULL);
 	if (x->options.on_head == NULL)
 		return len;
@@ -178,6 +244,51 @@ static size_t wait_for_caller(struct pl_http_exchange *x)
 	return CURL_WRITEFUNC_PAUSE;
 }
 
+/* Hands bytes to the caller; STOP: no more of them, for whatever reason. */
+static enum pl_http_flow offer(struct pl_http_exchange *x, const char *data, size_t len)
+{
+	if (len > x->options.body_max - x->answer.body_bytes) {
+		fail(x, PL_FAULT_TOO_LARGE, NULL);
+		return PL_HTTP_STOP;
+	}
+	enum pl_http_flow flow = PL_HTTP_GO;
+	if (x->options.on_body != NULL)
+		flow = x->options.on_body(x->options.arg, data, len);
+	if (flow == PL_HTTP_PAUSE)
+		return flow;
+	x->answer.body_bytes += len;
+	x->stopped = flow == PL_HTTP_STOP;
+	return flow;
+}
+
+static size_t take(struct pl_http_exchange *x, const char *data, size_t len)
+{
+	enum pl_http_flow flow = offer(x, data, len);
+	if (flow == PL_HTTP_PAUSE)
+		return wait_for_caller(x);
+	return flow == PL_HTTP_STOP ? REFUSE : len;
+}
+
+/* What a pause left unread of these bytes curl offers again, and more behind it, maybe. */
+static size_t take_coded(struct pl_http_exchange *x, const char *data, size_t len)
+{
+	for (;;) {
+		const char *piece;
+		size_t piece_len;
+		if (!http_coding_next(x->coding, data, len, &piece, &piece_len))
+			return fail(x, PL_FAULT_TRUNCATED, "the answer's gzip is broken");
+		if (piece_len == 0)
+			return len;
+		enum pl_http_flow flow = offer(x, piece, piece_len);
+		if (flow == PL_HTTP_PAUSE) {
+			http_coding_again(x->coding);
+			return wait_for_caller(x);
+		}
+		if (flow == PL_HTTP_STOP || x->cut != PL_FAULT_NONE)
+			return REFUSE;
+	}
+}
+
 size_t http_answer_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct pl_http_exchange *x = arg;
@@ -186,16 +297,12 @@ size_t http_answer_body(char *data, size_t size, size_t count, void *arg)
 		return REFUSE;
 	if (x->following)
 		return drop(x, len);
-	if (len > x->options.body_max - x->answer.body_bytes)
-		return fail(x, PL_FAULT_TOO_LARGE, NULL);
 	if (x->held)
 		return wait_for_caller(x);
-	enum pl_http_flow flow = PL_HTTP_GO;
-	if (x->options.on_body != NULL)
-		flow = x->options.on_body(x->options.arg, data, len);
-	if (flow == PL_HTTP_PAUSE)
-		return wait_for_caller(x);
-	x->answer.body_bytes += len;
-	x->stopped = flow == PL_HTTP_STOP;
-	return x->stopped ? REFUSE : len;
+	return x->coding != NULL ? take_coded(x, data, len) : take(x, data, len);
+}
+
+bool http_answer_is_whole(const struct pl_http_exchange *x)
+{
+	return x->coding == NULL || http_coding_is_whole(x->coding);
 }

@@ -252,8 +252,10 @@ void http_exchange_curl_done(struct pl_http_exchange *x, CURLcode code)
 		finish(x, x->fault, x->fault_text);
 	else if (x->following)
 		follow(x);
-	else if (x->stopped || (code == CURLE_OK && x->head_done))
+	else if (x->stopped || (code == CURLE_OK && x->head_done && http_answer_is_whole(x)))
 		finish(x, PL_FAULT_NONE, NULL);
+	else if (code == CURLE_OK && x->head_done)
+		finish(x, PL_FAULT_TRUNCATED, "the answer's gzip is cut short");
 	else if (code == CURLE_OK) /* so curl calls a head that ends by close */
 		finish(x, PL_FAULT_RESET, NULL);
 	else
@@ -320,6 +322,7 @@ static void finish(struct pl_http_exchange *x, enum pl_fault fault, const char *
 		pl_resolver_cancel(x->lookup);
 	x->lookup = NULL;
 	uv_timer_stop(&x->timer);
+	http_answer_forget(x);
 	pl_url_free(x->url);
 	x->url = NULL;
 	if (fault != PL_FAULT_NONE && text == NULL)

@@ -1,7 +1,7 @@
 /*
  * http, inside: one engine (http.c) owns a curl_multi on the loop (http_loop.c) and exchanges that
  * walk their steps (http_exchange.c): what is asked (http_request.c), of whom (http_address.c),
- * what is answered (http_answer.c), what went wrong (http_fault.c).
+ * what is answered (http_answer.c, http_coding.c), what went wrong (http_fault.c).
  *
  * Nothing ends from inside a callback of curl: those only set marks (`fault`, `stopped`, …) and
  * make curl give up; the exchange ends when curl's message about it is read, outside.
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <sys/queue.h>
 
+#include "http_coding.h"
 #include "pipeline/buf.h"
 #include "pipeline/http.h"
 #include "pipeline/resolver.h"
@@ -84,11 +85,16 @@ struct pl_http_exchange {
 	uint64_t active_ms; /* bytes last moved; 0 until the request is under way */
 	size_t head_bytes;
 	size_t dropped; /* bytes of a redirect's body */
-	bool in_head, head_done, chunked, coded;
-	bool following;   /* the answer is a redirect that is followed */
-	bool held;        /* on_head said pause: the first body bytes wait */
-	bool paused;      /* the caller's pause: idle time does not count */
-	bool curl_paused; /* curl keeps bytes for us */
+	bool in_head, head_done, chunked;
+	bool odd_transfer;          /* a transfer coding but chunked */
+	unsigned codings;           /* content codings, without identity */
+	bool is_gzip;               /* that one is gzip */
+	bool own_codings;           /* the client has said which it takes */
+	struct http_coding *coding; /* what undoes it; NULL: the body is taken as it comes */
+	bool following;             /* the answer is a redirect that is followed */
+	bool held;                  /* on_head said pause: the first body bytes wait */
+	bool paused;                /* the caller's pause: idle time does not count */
+	bool curl_paused;           /* curl keeps bytes for us */
 	bool stopped;
 	enum pl_fault fault; /* found inside a curl callback */
 	const char *fault_text;
@@ -100,7 +106,6 @@ struct pl_http_exchange {
 	size_t nodes_room;
 	char pin[PL_HTTP_PIN_MAX];
 	struct curl_slist pin_node;
-	bool identity; /* as the handle is set now */
 };
 
 /* http_exchange.c */
@@ -133,6 +138,10 @@ void http_address_pin(
 size_t http_answer_header(char *line, size_t size, size_t count, void *arg);
 size_t http_answer_body(char *data, size_t size, size_t count, void *arg);
 void http_answer_reset(struct pl_http_exchange *x);
+/* Curl has seen it whole: has what undoes its coding, too? */
+bool http_answer_is_whole(const struct pl_http_exchange *x);
+/* What a hop needed beside the answer itself. */
+void http_answer_forget(struct pl_http_exchange *x);
 
 /* http_fault.c */
 enum pl_fault http_fault_of(CURLcode code);

@@ -38,7 +38,6 @@ void http_request_set_for_life(struct pl_http_exchange *x)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_answer_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 }
 
 static void set_method(struct pl_http_exchange *x)
@@ -75,11 +74,16 @@ static bool is_sendable(const struct pl_http_header *header)
 	return is_token(header->name) && strpbrk(header->value, "\r\n") == NULL;
 }
 
+static bool is_named(const struct pl_http_header *header, const char *name)
+{
+	return strcasecmp(header->name, name) == 0;
+}
+
 static bool is_sent(const struct pl_http_exchange *x, const struct pl_http_header *header)
 {
-	if (strcasecmp(header->name, "Expect") == 0) /* curl would not wait for the answer to it */
+	if (is_named(header, "Expect")) /* curl would not wait for the answer to it */
 		return false;
-	if (x->options.identity && strcasecmp(header->name, "Accept-Encoding") == 0)
+	if (x->options.identity && is_named(header, "Accept-Encoding"))
 		return false;
 	return x->with_body || x->options.body == NULL ||
 	       strncasecmp(header->name, "Content-", 8) != 0;
@@ -121,10 +125,11 @@ static char *add_line(struct pl_buf *lines, const struct pl_http_header *header)
 static bool set_headers(struct pl_http_exchange *x)
 {
 	static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
-	static char identity[] = "Accept-Encoding: identity";
+	static char identity[] = "Accept-Encoding: identity", gzip[] = "Accept-Encoding: gzip";
 	const struct pl_http_options *options = &x->options;
 	size_t own = x->own_words ? options->headers_count : 0, bytes = 1, count = 0;
 	bool typed = false;
+	x->own_codings = false;
 	for (size_t i = 0; i < own; i++) {
 		if (!is_sendable(&options->headers[i]))
 			return false;
@@ -140,7 +145,9 @@ static bool set_headers(struct pl_http_exchange *x)
 	for (size_t i = 0; i < own; i++) {
 		if (!is_sent(x, &options->headers[i]))
 			continue;
-		typed = typed || strcasecmp(options->headers[i].name, "Content-Type") == 0;
+		typed = typed || is_named(&options->headers[i], "Content-Type");
+		x->own_codings =
+			x->own_codings || is_named(&options->headers[i], "Accept-Encoding");
 		add_node(x, &count, add_line(&x->lines, &options->headers[i]));
 	}
 	if (!typed)
@@ -148,6 +155,8 @@ static bool set_headers(struct pl_http_exchange *x)
 	add_node(x, &count, no_expect);       /* a second trip for nothing */
 	if (options->identity)
 		add_node(x, &count, identity);
+	else if (!options->raw && !x->own_codings) /* curl is not told: it would undo it badly */
+		add_node(x, &count, gzip);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->nodes);
 	return true;
 }
@@ -157,10 +166,6 @@ bool http_request_set_for_hop(struct pl_http_exchange *x)
 	curl_easy_setopt(x->easy, CURLOPT_CURLU, pl_url_handle(x->url));
 	curl_easy_setopt(x->easy, CURLOPT_RESOLVE, x->is_literal ? NULL : &x->pin_node);
 	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)x->options.connect_ms);
-	if (x->identity != x->options.identity) {
-		x->identity = x->options.identity;
-		curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, x->identity ? NULL : "");
-	}
 	set_method(x);
 	return set_headers(x);
 }

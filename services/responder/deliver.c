@@ -244,6 +244,7 @@ static void post(struct delivery *delivery)
 		.connect_ms = CONNECT_MS,
 		.total_ms = pl_job_timeout_ms(delivery->job),
 		.body_max = UINT64_MAX, /* on_body stops earlier */
+		.raw = true,
 		.may_send = may_send,
 		.on_body = on_body,
 		.on_done = on_done,

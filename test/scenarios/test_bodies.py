@@ -1,6 +1,7 @@
 """Whatever a provider says reaches the callback: unchanged, or in a form that loses nothing."""
 import base64
 import hashlib
+import gzip
 import json
 import time
 import urllib.parse
@@ -220,6 +221,59 @@ def test_gzip_that_is_none_is_an_attempt_gone_wrong(pipeline, provider, receiver
     request = pipeline.post(provider.url(), receiver.url())
     pipeline.wait(request, "delivered")
     assert receiver.requests[0].json["data"] == {"fine": 1}
+
+
+PACKED = gzip.compress(json.dumps({"v": ["x%d" % i for i in range(20_000)]}).encode())
+NOT_WHOLE = {
+    "half": PACKED[: len(PACKED) // 2], "no trailer": PACKED[:-8], "no last byte": PACKED[:-1], "empty": b"",
+    "half a second member": PACKED + PACKED[:1000], "something behind": PACKED + b"garbage",
+}
+
+
+@pytest.mark.parametrize("said", NOT_WHOLE.values(), ids=list(NOT_WHOLE))
+def test_a_coded_body_that_is_not_whole_is_never_delivered(pipeline, provider, receiver, said):
+    """Its Content-Length is right: whoever cut it had made it anew."""
+    coded = {"Content-Encoding": "gzip"}
+    provider.answers(Answer(body=said, headers=coded), Answer(body=PACKED, headers=coded))
+    request = pipeline.post(provider.url(), receiver.url())
+    record = pipeline.wait(request, "delivered")
+    assert [one["error"]["code"] for one in record["attempts"] if "error" in one] == ["truncated"]
+    assert len(receiver.requests) == 1
+    assert pipeline.data(request) == gzip.decompress(PACKED)
+
+
+def test_a_coded_body_of_several_members_is_one(pipeline, provider, receiver):
+    said = gzip.compress(b'{"a":') + gzip.compress(b"") + gzip.compress(b"1}")
+    delivery = carried(pipeline, provider, receiver, Answer(body=said, headers={"Content-Encoding": "gzip"}))
+    assert delivery.json["data"] == {"a": 1} and len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, br", "wonders"])
+def test_a_coding_nobody_asked_for_is_not_delivered_as_data(pipeline, provider, receiver, coding):
+    provider.answers(Answer(body=b"squeezed", headers={"Content-Encoding": coding}))
+    record = pipeline.wait(pipeline.post(provider.url(), receiver.url(), fetch={"retries": 0}), "failed")
+    assert record["error"] == {
+        "code": "truncated", "message": "the answer has a content coding that was not asked for",
+    }
+    assert not receiver.requests
+
+
+def test_a_coding_the_client_asked_for_is_given_as_it_came(pipeline, provider, receiver):
+    provider.answers(Answer(body=b"\xffsqueezed", headers={"Content-Encoding": "br"}))
+    request = pipeline.post(provider.url(), receiver.url(), fetch={"headers": {"Accept-Encoding": "br"}})
+    pipeline.wait(request, "delivered")
+    assert provider.requests[0].headers["accept-encoding"] == "br"
+    assert pipeline.data(request) == b"\xffsqueezed"
+
+
+def test_the_coding_of_an_error_or_of_a_receivers_answer_does_not_count(pipeline, provider, receiver):
+    coded = {"Content-Encoding": "gzip"}
+    receiver.answers(Answer(body=b"no gzip", headers=coded))
+    pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
+    assert len(receiver.requests) == 1 and "accept-encoding" not in receiver.requests[0].headers
+    provider.answers(Answer(404, body=b"no gzip", headers=coded))
+    record = pipeline.wait(pipeline.post(provider.url(), receiver.url()), "failed")
+    assert record["error"]["code"] == "http_status" and len(record["attempts"]) == 1
 
 
 def test_a_body_that_ends_by_close_is_taken_and_the_log_says_so(pipeline, provider, receiver):

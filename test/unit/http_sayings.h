@@ -4,6 +4,8 @@
 #ifndef HTTP_SAYINGS_H
 #define HTTP_SAYINGS_H
 
+#include <zlib.h>
+
 #include "http_rig.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
@@ -179,14 +181,95 @@ static inline void say_packed(struct peer_conn *conn, const uint8_t *packed, siz
 	peer_say_bytes(conn, packed, len);
 }
 
+static const uint8_t packed_member[] = { /* "packed and unpacked" */
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x2b, 0x48, 0x4c, 0xce, 0x4e,
+	0x4d, 0x51, 0x48, 0xcc, 0x4b, 0x51, 0x28, 0xcd, 0x2b, 0x00, 0x73, 0x00, 0xf8, 0x0a, 0xa9,
+	0xfa, 0x13, 0x00, 0x00, 0x00
+};
+#define PACKED_LEN sizeof(packed_member)
+
 static inline void say_gzip(struct peer_conn *conn)
 {
-	static const uint8_t packed[] = { /* "packed and unpacked" */
-		0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x2b, 0x48, 0x4c, 0xce,
-		0x4e, 0x4d, 0x51, 0x48, 0xcc, 0x4b, 0x51, 0x28, 0xcd, 0x2b, 0x00, 0x73, 0x00, 0xf8,
-		0x0a, 0xa9, 0xfa, 0x13, 0x00, 0x00, 0x00
-	};
-	say_packed(conn, packed, sizeof(packed));
+	say_packed(conn, packed_member, PACKED_LEN);
+}
+
+struct coded_saying { /* what a length that fits the bytes does not tell */
+	const char *path, *status, *fields;
+	size_t from, to; /* of two members, one behind the other */
+	const char *behind;
+};
+#define GZIP "Content-Encoding: gzip\r\n"
+static const struct coded_saying coded_sayings[] = {
+	{ "/c/half ", "200 OK", GZIP, 0, PACKED_LEN / 2, "" },
+	{ "/c/no-trailer ", "200 OK", GZIP, 0, PACKED_LEN - 8, "" },
+	{ "/c/no-last-byte ", "200 OK", GZIP, 0, PACKED_LEN - 1, "" },
+	{ "/c/empty ", "200 OK", GZIP, 0, 0, "" },
+	{ "/c/twice ", "200 OK", GZIP, 0, 2 * PACKED_LEN, "" },
+	{ "/c/once-and-a-half ", "200 OK", GZIP, 0, PACKED_LEN * 3 / 2, "" },
+	{ "/c/behind ", "200 OK", GZIP, 0, PACKED_LEN, "garbage" },
+	{ "/c/without-head ", "200 OK", GZIP, 10, PACKED_LEN, "" },
+	{ "/c/x-gzip ", "200 OK", "content-encoding:X-GZip , identity\r\n", 0, PACKED_LEN, "" },
+	{ "/c/identity ", "200 OK", "Content-Encoding: identity\r\n", 0, 0, "plain" },
+	{ "/c/br ", "200 OK", "Content-Encoding: br\r\n", 0, 0, "squeezed" },
+	{ "/c/deflate ", "200 OK", "Content-Encoding: deflate\r\n", 0, 0, "squeezed" },
+	{ "/c/gzip-br ", "200 OK", "Content-Encoding: gzip, br\r\n", 0, PACKED_LEN, "" },
+	{ "/c/gzip-gzip ", "200 OK", GZIP GZIP, 0, PACKED_LEN, "" },
+	{ "/c/404 ", "404 Not Found", GZIP, 0, 0, "no gzip" },
+	{ "/c/204 ", "204 No Content", GZIP, 0, 0, "" },
+	{ "/c/part ", "206 Partial Content", GZIP, 10, 15, "" },
+};
+
+static inline void say_coded(struct peer_conn *conn, const struct coded_saying *saying)
+{
+	static uint8_t twice[2 * PACKED_LEN];
+	char head[256];
+	size_t len = saying->to - saying->from + strlen(saying->behind);
+	memcpy(twice, packed_member, PACKED_LEN);
+	memcpy(twice + PACKED_LEN, packed_member, PACKED_LEN);
+	snprintf(head, sizeof(head), "HTTP/1.1 %s\r\n%s", saying->status, saying->fields);
+	peer_say(conn, head);
+	if (strncmp(saying->status, "204", 3) != 0) {
+		snprintf(head, sizeof(head), "Content-Length: %zu\r\n", len);
+		peer_say(conn, head);
+	}
+	peer_say(conn, "\r\n");
+	peer_say_bytes(conn, twice + saying->from, saying->to - saying->from);
+	peer_say(conn, saying->behind);
+}
+
+#define MIXED_LEN (1024 * 1024)
+
+/* Half of it packs to nothing, half not at all. */
+static inline const char *mixed_text(void)
+{
+	static char text[MIXED_LEN + 1];
+	uint32_t random = 1;
+	for (size_t i = 0; i < MIXED_LEN && text[MIXED_LEN - 1] == '\0'; i++) {
+		random = random * 1664525 + 1013904223;
+		text[i] = (char)(i / 65536 % 2 == 0 ? 'a' : '0' + (random >> 24) % 64);
+	}
+	return text;
+}
+
+static inline void say_mixed_gzip(struct peer_conn *conn)
+{
+	static uint8_t out[2 * MIXED_LEN];
+	z_stream stream = { .next_in = (Bytef *)(uintptr_t)mixed_text(),
+		.avail_in = MIXED_LEN,
+		.next_out = out,
+		.avail_out = sizeof(out) };
+	PL_ASSERT(deflateInit2(&stream, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+	PL_ASSERT(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+	say_packed(conn, out, sizeof(out) - stream.avail_out);
+	deflateEnd(&stream);
+}
+
+/* A chunk that holds half a member: nobody asked for that either. */
+static inline void say_gzip_transfer(struct peer_conn *conn)
+{
+	peer_say(conn, OK_HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n10\r\n");
+	peer_say_bytes(conn, packed_member, 16);
+	peer_say(conn, "\r\n0\r\n\r\n");
 }
 
 /* A gzip head, one letter, then "the last byte 258 times more" (13 bits of fixed Huffman code) for
@@ -281,6 +364,8 @@ static inline void serve_by_path(struct peer_conn *conn)
 		{ "/big ", say_big },
 		{ "/back ", say_back },
 		{ "/close ", say_hello_and_close },
+		{ "/gzip-transfer ", say_gzip_transfer },
+		{ "/mixed-gzip ", say_mixed_gzip },
 		{ "/see-other ", say_see_other },
 		{ "/once ", say_once },
 	};
@@ -289,6 +374,12 @@ static inline void serve_by_path(struct peer_conn *conn)
 		if (strncmp(path, rows[i].path, strlen(rows[i].path)) != 0)
 			continue;
 		rows[i].serve(conn);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(coded_sayings) / sizeof(coded_sayings[0]); i++) {
+		if (strncmp(path, coded_sayings[i].path, strlen(coded_sayings[i].path)) != 0)
+			continue;
+		say_coded(conn, &coded_sayings[i]);
 		return;
 	}
 	peer_say(conn, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");

@@ -19,15 +19,88 @@ static void framings_are_read_to_their_end(void **state)
 	assert_int_equal(rig->server.connections, 1);
 }
 
-static void identity_leaves_bytes_as_they_came(void **state)
+static void a_raw_answer_is_as_it_came(void **state)
 {
 	for (int i = 0; i < 3; i++) {
 		struct story story;
 		story_init(&story, *state, "/gzip");
-		story.options.identity = i == 1;
+		story.options.raw = i == 1;
+		story.options.identity = i == 2; /* who codes it all the same has it undone */
 		story_tell(&story);
 		story_is(&story, PL_FAULT_NONE, 200, NULL);
 		assert_int_equal(story.body.data[0], i == 1 ? 0x1f : 'p');
+		assert_int_equal(story.body.len, i == 1 ? PACKED_LEN : 19);
+		assert_true(story.answer.coded);
+		story_fini(&story);
+	}
+}
+
+/* Every length announced is kept; only the coding itself tells that something is missing. */
+static void a_coded_body_is_whole_or_truncated(void **state)
+{
+	struct rig *rig = *state;
+	expect(rig, "/c/twice", PL_FAULT_NONE, 200, "packed and unpackedpacked and unpacked");
+	expect(rig, "/c/x-gzip", PL_FAULT_NONE, 200, "packed and unpacked");
+	expect(rig, "/c/identity", PL_FAULT_NONE, 200, "plain");
+	static const char *const broken[] = { "/c/half", "/c/no-trailer", "/c/no-last-byte",
+		"/c/empty", "/c/once-and-a-half", "/c/behind", "/c/without-head" };
+	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+		expect(rig, broken[i], PL_FAULT_TRUNCATED, 200, NULL);
+	expect(rig, "/gzip", PL_FAULT_NONE, 200, "packed and unpacked");
+}
+
+static void head_of(struct rig *rig, const char *path)
+{
+	struct story story;
+	story_init(&story, rig, path);
+	story.options.method = "HEAD";
+	story_tell(&story);
+	story_is(&story, PL_FAULT_NONE, 200, "");
+	story_fini(&story);
+}
+
+static void what_does_not_count_is_not_undone(void **state)
+{
+	struct rig *rig = *state;
+	expect(rig, "/c/404", PL_FAULT_NONE, 404, "no gzip");
+	expect(rig, "/c/204", PL_FAULT_NONE, 204, "");
+	expect(rig, "/c/part", PL_FAULT_NONE, 206, NULL);
+	head_of(rig, "/gzip");
+	head_of(rig, "/c/br");
+}
+
+static void codings_nobody_asked_for_are_refused(void **state)
+{
+	struct rig *rig = *state;
+	static const char *const paths[] = { "/c/br", "/c/deflate", "/c/gzip-br", "/c/gzip-gzip" };
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct story story;
+		story_init(&story, rig, paths[i]);
+		story.options.identity = i % 2 == 1;
+		story_tell(&story);
+		story_is(&story, PL_FAULT_TRUNCATED, 200, "");
+		assert_string_equal(story.answer.message,
+			"the answer has a content coding that was not asked for");
+		story_fini(&story);
+	}
+	expect(rig, "/gzip-transfer", PL_FAULT_RESET, 200, "");
+}
+
+static void codings_the_client_asks_for_are_the_clients(void **state)
+{
+	const struct pl_http_header headers[] = { { "accept-encoding", "br, gzip" } };
+	static const struct {
+		const char *path, *body;
+	} rows[] = { { "/c/br", "squeezed" }, { "/c/deflate", "squeezed" },
+		{ "/gzip", "packed and unpacked" } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct story story;
+		story_init(&story, *state, rows[i].path);
+		story.options.headers = headers;
+		story.options.headers_count = 1;
+		story_tell(&story);
+		story_is(&story, PL_FAULT_NONE, 200, rows[i].body);
+		assert_true(story.answer.coded);
 		story_fini(&story);
 	}
 }
@@ -100,19 +173,20 @@ static void expect_request(struct story *story, const char *head, const char *re
 }
 
 #define AGENT  "User-Agent: fetchback/test\r\nAccept: */*\r\n"
-#define CODING "Accept-Encoding: deflate, gzip, br, zstd\r\n"
+#define CODING "Accept-Encoding: gzip\r\n"
 
 static void requests_carry_what_was_given_and_no_more(void **state)
 {
 	const struct pl_http_header headers[] = { { "X-One", "1" }, { "X-Empty", "" },
 		{ "X-Blank", " \t" }, { "Expect", "100-continue" } };
 	const struct pl_http_header own_agent[] = { { "user-agent", "mine" } };
+	const struct pl_http_header own_coding[] = { { "ACCEPT-encoding", "br" } };
 	struct rig *rig = *state;
 	struct story story;
 	story_init(&story, rig, "/back");
 	story.options.headers = headers;
 	story.options.headers_count = 4;
-	expect_request(&story, AGENT CODING, "X-One: 1\r\nX-Empty:\r\nX-Blank:\r\n\r\n");
+	expect_request(&story, AGENT, "X-One: 1\r\nX-Empty:\r\nX-Blank:\r\n" CODING "\r\n");
 	/* the same handle and connection, with nothing of the former left */
 	story_init(&story, rig, "/back");
 	story.options.identity = true;
@@ -122,11 +196,18 @@ static void requests_carry_what_was_given_and_no_more(void **state)
 	expect_request(
 		&story, AGENT, "Accept-Encoding: identity\r\nContent-Length: 7\r\n\r\n{\"a\":1}");
 	story_init(&story, rig, "/back");
-	expect_request(&story, AGENT CODING, "\r\n");
+	expect_request(&story, AGENT, CODING "\r\n");
+	story_init(&story, rig, "/back");
+	story.options.headers = own_coding;
+	story.options.headers_count = 1;
+	expect_request(&story, AGENT, "ACCEPT-encoding: br\r\n\r\n");
+	story_init(&story, rig, "/back");
+	story.options.raw = true;
+	expect_request(&story, AGENT, "\r\n");
 	story_init(&story, rig, "/back");
 	story.options.headers = own_agent;
 	story.options.headers_count = 1;
-	expect_request(&story, "Accept: */*\r\n" CODING, "user-agent: mine\r\n\r\n");
+	expect_request(&story, "Accept: */*\r\n", "user-agent: mine\r\n" CODING "\r\n");
 	assert_int_equal(rig->server.connections, 1);
 }
 
@@ -376,7 +457,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PATHS_TEST(framings_are_read_to_their_end),
-		PATHS_TEST(identity_leaves_bytes_as_they_came),
+		PATHS_TEST(a_raw_answer_is_as_it_came),
+		PATHS_TEST(a_coded_body_is_whole_or_truncated),
+		PATHS_TEST(what_does_not_count_is_not_undone),
+		PATHS_TEST(codings_nobody_asked_for_are_refused),
+		PATHS_TEST(codings_the_client_asks_for_are_the_clients),
 		PATHS_TEST(headers_that_matter_are_kept),
 		PATHS_TEST(one_answer_leaves_nothing_for_the_next),
 		PATHS_TEST(an_end_by_close_is_said),

@@ -82,6 +82,26 @@ static void paused_bytes_are_offered_again(void **state)
 	}
 }
 
+static void pause_every_other_time(struct story *story)
+{
+	story->body_flow = story->bodies % 2 == 1 ? PL_HTTP_PAUSE : PL_HTTP_GO;
+}
+
+/* Some lie in the middle of what curl has handed over: nothing of it is lost, nothing comes twice.
+ */
+static void a_coded_body_may_be_paused_at_every_piece(void **state)
+{
+	struct story story;
+	story_init(&story, *state, "/mixed-gzip");
+	story.on_body_too = pause_every_other_time;
+	story_tell_resumed(&story, 0);
+	story_is(&story, PL_FAULT_NONE, 200, NULL);
+	assert_true(story.pauses >= MIXED_LEN / (16 * 1024));
+	assert_int_equal(story.body.len, MIXED_LEN);
+	assert_memory_equal(story.body.data, mixed_text(), MIXED_LEN);
+	story_fini(&story);
+}
+
 static void a_pause_at_the_head_holds_the_body(void **state)
 {
 	struct story story;
@@ -386,6 +406,7 @@ int main(void)
 		PATHS_TEST(names_count_into_the_total),
 		PATHS_TEST(a_full_listener_is_a_connect_timeout),
 		PATHS_TEST(paused_bytes_are_offered_again),
+		PATHS_TEST(a_coded_body_may_be_paused_at_every_piece),
 		PATHS_TEST(a_pause_at_the_head_holds_the_body),
 		PATHS_TEST(a_pause_does_not_stop_the_total),
 		PATHS_TEST(bytes_kept_in_a_pause_count_too),

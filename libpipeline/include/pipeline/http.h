@@ -39,7 +39,7 @@ struct pl_http_answer {
 	uint64_t body_bytes; /* decoded bytes handed to on_body */
 	bool sent_whole;     /* the request went out to the end of its body (last hop) */
 	bool ended_by_close; /* neither length nor chunks: completeness can't be checked */
-	bool coded;          /* it came with a content coding, which was undone */
+	bool coded;          /* it came with a content coding, undone or not */
 	unsigned redirects;  /* hops followed */
 	uint64_t ms;         /* from start to now */
 	/* "" when absent; the last hop's, cut to their size */
@@ -71,6 +71,7 @@ struct pl_http_options {
 	unsigned redirects_max;                 /* 0: a 3xx is the answer */
 	uint64_t body_max;                      /* decoded bytes; one more is PL_FAULT_TOO_LARGE */
 	bool identity;                          /* ask for no content coding (ranges) */
+	bool raw; /* say nothing of codings and undo none: of an answer whose body nobody reads */
 	/* May be NULL. Asked once the connection stands (TLS too), right before the first byte of a
 	 * request: of each hop, and again when a reused connection turns out to be dead. False: not
 	 * a byte is sent, the exchange ends with PL_FAULT_CANCELLED. */
@@ -95,7 +96,12 @@ PL_MUST_CHECK enum pl_err pl_http_new(
 /* A URL that does not parse or is blocked, and a header that would break its line, still end in
  * on_done (PL_FAULT_ADDRESS_BLOCKED, a later loop turn). Expect is not sent, nor a Content-Type of
  * curl's own. Redirects: 303 becomes a GET; 301 and 302 are followed for GET and HEAD only, 307
- * and 308 with a body within the origin only; another origin gets none of headers and body. */
+ * and 308 with a body within the origin only; another origin gets none of headers and body.
+ *
+ * gzip is offered, unless the headers have an Accept-Encoding of their own, and is undone in a
+ * success: one member or several, whole, with nothing behind, else PL_FAULT_TRUNCATED. So is any
+ * other content coding, but for what an Accept-Encoding of the caller's has asked for: that is
+ * handed over as it comes, like parts (206) and answers that are no success. */
 struct pl_http_exchange *pl_http_start(struct pl_http *http, const struct pl_http_options *options);
 /* No callback comes from inside it. The idle time does not run during a pause, the total does. */
 void pl_http_resume(struct pl_http_exchange *exchange);
