@@ -3,15 +3,19 @@ The fixtures of all scenarios. Each owns its folder, its log and its free port, 
 it started. When a test fails, everybody who was there tells its story below the traceback.
 """
 import os
+import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from peers import openapi  # noqa: E402
 from peers import pipeline as product  # noqa: E402
 from peers.dns import Dns  # noqa: E402
+from peers.heard import by_all, heard  # noqa: E402
 from peers.pipeline import Pipeline  # noqa: E402
 from peers.proxy import Proxy  # noqa: E402
 from peers.redis import Redis  # noqa: E402
@@ -24,11 +28,56 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes more than ten seconds")
+    workers = getattr(config, "workerinput", None)  # in a process of pytest -n
+    if workers is None:
+        config.pluginmanager.register(EveryAnswer())
+    elif "heard" in workers:
+        heard.share(workers["heard"])
 
 
 def pytest_collection_modifyitems(items):
     """The description of the api is judged by what all others have heard: last."""
     items.sort(key=lambda item: item.path.name == "test_openapi.py")
+
+
+class EveryAnswer:
+    """
+    One more verdict at the end of a run that had test_openapi.py: with pytest -n that file hears no
+    more than what came to its own process.
+    """
+
+    HOME = "test/scenarios/test_openapi.py"
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="heard-")
+        self.has_judge = False
+        heard.share(self.folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node):
+        node.workerinput["heard"] = self.folder
+
+    def pytest_runtest_logreport(self, report):
+        judges = report.nodeid.startswith(self.HOME) and report.when == "call"
+        self.has_judge |= judges and not report.skipped  # it is where there is no npm
+
+    @pytest.hookimpl(trylast=True)  # when the last process has ended
+    def pytest_sessionfinish(self, session):
+        if not self.has_judge:
+            return
+        faults = openapi.verdict(openapi.described(), by_all(self.folder))["faults"]
+        if faults:
+            text = "\n".join(dict.fromkeys(fault.partition(": ")[2] for fault in faults))
+            self.tell(session, "every_answer_of_the_run", text[:20000])
+
+    def tell(self, session, name, text):
+        where = (self.HOME, None, name)
+        report = pytest.TestReport(f"{self.HOME}::{name}", where, {}, "failed", text, "call")
+        session.config.hook.pytest_runtest_logreport(report=report)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self):
+        shutil.rmtree(self.folder)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,6 +1,7 @@
 """
 The api's description of itself is true: every call it names is made here, every status it names
 brought about, and each answer, of these and of all scenarios that have run before, fits its schema.
+What other processes of the same run have heard is judged when all have ended: conftest.py.
 """
 import hashlib
 import http.client
@@ -13,6 +14,7 @@ import pytest
 
 from peers import openapi, patience, stage
 from peers.heard import Heard, heard
+from peers.openapi import described
 from peers.pipeline import ROOT
 from peers.web import Answer
 
@@ -24,11 +26,6 @@ ALICES, BOSSES = b"wonder", b"rule"  # keys
 @pytest.fixture(scope="session", autouse=True)
 def judge():
     openapi.install()
-
-
-def described():
-    with open(os.path.join(ROOT, "services", "api", "openapi.json"), encoding="utf-8") as file:
-        return json.load(file)
 
 
 def operations(status=None):
