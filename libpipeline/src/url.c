@@ -194,13 +194,14 @@ static const char *read_port(struct pl_url *url)
 	return NULL;
 }
 
-/* Before curl is asked: it knows many schemes, and has a guess where there is none. */
+/* Before curl is asked: it knows many schemes, has a guess where there is none, and takes one slash
+ * or three for two. */
 static const char *read_scheme(struct pl_url *url, const char *text)
 {
-	url->https = strncasecmp(text, "https:", 6) == 0;
-	if (!url->https && strncasecmp(text, "http:", 5) != 0)
+	url->https = strncasecmp(text, "https://", 8) == 0;
+	if (!url->https && strncasecmp(text, "http://", 7) != 0)
 		return "must begin with http:// or https://";
-	return NULL;
+	return text[url->https ? 8 : 7] == '/' ? "has no host" : NULL;
 }
 
 static void write_lane(struct pl_url *url)

@@ -97,7 +97,7 @@ static void dialled(const char *text, const unsigned char four[4])
 }
 
 /* How an IPv4 address a.b.c.d can be written. */
-enum { SPELLINGS = 34 };
+enum { SPELLINGS = 32 };
 static void spell(unsigned which, const unsigned char at[4], char *out, size_t size)
 {
 	unsigned a = at[0], b = at[1], c = at[2], d = at[3];
@@ -137,10 +137,8 @@ static void spell(unsigned which, const unsigned char at[4], char *out, size_t s
 		FORM(27, "http://[0:0:0:0:0:ffff:%u.%u.%u.%u]/", a, b, c, d);
 		FORM(28, "http://[0000:0000:0000:0000:0000:ffff:%04x:%04x]/", a << 8 | b, cd);
 		FORM(29, "http://[2606:4700::5efe:%u.%u.%u.%u]/", a, b, c, d);
-		FORM(30, "http:/%u.%u.%u.%u/", a, b, c, d);
-		FORM(31, "http:///%u.%u.%u.%u/", a, b, c, d);
-		FORM(32, "HTTP://%u.%u.%u.%u:000080/", a, b, c, d);
-		FORM(33, "http://0x%x.%u/", a, bcd);
+		FORM(30, "HTTP://%u.%u.%u.%u:000080/", a, b, c, d);
+		FORM(31, "http://0x%x.%u/", a, bcd);
 #undef FORM
 	default:
 		fail();
@@ -342,6 +340,8 @@ static void test_forms_of_their_own(void **state)
 		"http://127.0.0.1:+80/",
 		"http://127.0.0.1:8o/",
 		"http:127.0.0.1/",
+		"http:/127.0.0.1/",
+		"http:///127.0.0.1/",
 		"http:////127.0.0.1/",
 		"//127.0.0.1/",
 		"127.0.0.1",
@@ -432,7 +432,12 @@ static void test_why(void **state)
 	refused("a", "must begin with http");
 	refused("a.example/x", "must begin with http");
 	refused("ftp://a.example/", "must begin with http");
+	refused("http:a.example/", "must begin with http");
+	refused("http:/a.example/", "must begin with http");
+	refused("HTTPS:/a.example/", "must begin with http");
 	refused("http://", "has no host");
+	refused("http:///a.example/", "has no host");
+	refused("https:////a.example/", "has no host");
 	refused("http://:80/", "has no host");
 	refused("http://./", "empty label");
 	refused("http://a.example../", "empty label");
