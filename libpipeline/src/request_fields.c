@@ -87,20 +87,26 @@ static bool is_token(const char *name)
 	return name[0] != '\0';
 }
 
-/* Names that belong to the connection, to the framing or to us; a '-' at the end means all that
- * begin so. */
-static bool is_ours(const char *name)
+/* NULL ends names; a '-' at the end of one means all that begin so. */
+static bool is_one_of(const char *name, const char *const *names)
 {
-	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-", "TE", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Webhook-",
-		"Fetchback-" };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		size_t len = strlen(names[i]);
-		bool family = names[i][len - 1] == '-';
-		if (strncasecmp(name, names[i], len) == 0 && (family || name[len] == '\0'))
+	for (; *names != NULL; names++) {
+		size_t len = strlen(*names);
+		bool family = (*names)[len - 1] == '-';
+		if (strncasecmp(name, *names, len) == 0 && (family || name[len] == '\0'))
 			return true;
 	}
 	return false;
+}
+
+/* Names that belong to the connection, to the framing or to us. */
+static bool is_ours(const char *name, bool callback)
+{
+	static const char *const always[] = { "Connection", "Keep-Alive", "Proxy-", "TE", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Expect", "Webhook-",
+		NULL };
+	static const char *const with_callback[] = { "Content-Type", "Fetchback-", NULL };
+	return is_one_of(name, always) || (callback && is_one_of(name, with_callback));
 }
 
 static bool is_field_value(const char *value)
@@ -118,7 +124,7 @@ static void read_header(struct reader *r, const char *name, const json_t *value)
 	const char *text = reader_text(r, value, PL_HEADERS_SIZE_MAX);
 	if (!is_token(name))
 		FAULT(r, "is no header name");
-	else if (is_ours(name) || (callback && strcasecmp(name, "Content-Type") == 0))
+	else if (r->rules->now_ms > 0 && is_ours(name, callback)) /* a record stays readable */
 		FAULT(r, "is a header that can't be set");
 	for (size_t i = 0; i < stage->headers_count; i++)
 		if (strcasecmp(stage->headers[i].name, name) == 0)

@@ -8,7 +8,7 @@
 
 struct pl_request_rules {
 	const struct pl_netpolicy *policy; /* NULL: addresses were judged at accept */
-	uint64_t now_ms;                   /* 0: so were times */
+	uint64_t now_ms;                   /* 0: so were times, and names of headers */
 };
 
 /* pl_request_parse, with the rules made explicit. */

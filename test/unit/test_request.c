@@ -568,14 +568,15 @@ static void test_header_names(void **state)
 	static const char *const stages[] = { "fetch", "callback" };
 	static const char *const ours[] = { "Connection", "connection", "Keep-Alive",
 		"Proxy-Authorization", "proxy-connection", "Proxy-", "TE", "te", "Trailer",
-		"Transfer-Encoding", "UPGRADE", "Host", "hOST", "Content-Length", "webhook-id",
-		"Webhook-Signature", "WEBHOOK-", "fetchback-status", "Fetchback-Anything" };
+		"Transfer-Encoding", "UPGRADE", "Host", "hOST", "Content-Length", "Expect",
+		"expect", "webhook-id", "Webhook-Signature", "WEBHOOK-" };
 	static const char *const bad[] = { "", " ", "A B", "A:", "A ", " A", "A\\r", "A\\n", "A\\t",
 		"\xc3\xbc", "A\x7f", "(A)", "A,B", "A/B", "A;B", "A=B", "[A]", "{A}", "A@", "A\\\\",
 		"A\\\"", "<A>", "A?" };
 	static const char *const good[] = { "A", "accept", "Authorization", "X-!#$%&'*+-.^_`|~1",
 		"Tea", "T", "Hosts", "Connections", "Proxy", "Proxied-By", "Webhook", "Upgrades",
-		"Content-Length-Hint", "X-Webhook-Id", "Cookie", "User-Agent", "Range" };
+		"Content-Length-Hint", "X-Webhook-Id", "Expected", "Expect-CT", "Cookie",
+		"User-Agent", "Range" };
 	char members[256], pointer[128];
 	for (size_t s = 0; s < 2; s++) {
 		for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
@@ -601,6 +602,14 @@ static void test_header_names(void **state)
 		}
 	}
 	pl_request_free(taken_with("\"fetch\":{\"headers\":{\"Content-Type\":\"text/plain\"}}"));
+	pl_request_free(taken_with("\"fetch\":{\"headers\":{\"Fetchback-Any\":\"x\"}}"));
+	refused_with("\"callback\":{\"headers\":{\"fetchback-any\":\"x\"}}",
+		"/callback/headers/fetchback-any", "can't be set");
+	static const char earlier[] = "{\"fetch\":{\"headers\":{\"Expect\":\"x\"}}}";
+	struct pl_request record = { .owner = "" };
+	pl_request_blank(&record);
+	assert_int_equal(pl_request_options_decode(&record, earlier, sizeof earlier - 1), PL_OK);
+	pl_request_clear(&record);
 	refused_with("\"callback\":{\"headers\":{\"content-TYPE\":\"text/plain\"}}",
 		"/callback/headers/content-TYPE", "can't be set");
 	refused_with("\"fetch\":{\"headers\":{\"A\\u0000\":\"\"}}", "", "NUL");
