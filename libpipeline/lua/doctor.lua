@@ -135,10 +135,12 @@ function verbs.look()
 	return answer
 end
 
--- It stands in its turn, is parked until its host may be dialled, or the next settle offers it.
+-- It stands in its turn or apart, is parked until its host may be dialled, or the next settle offers it.
 local function is_served(q, p, lane)
 	local host = host_of(q, lane)
-	if string.find(host.t, p, 1, true) then return call('LPOS', turn_key(q, p), lane) end
+	if string.find(host.t, p, 1, true) then
+		return call('LPOS', turn_key(q, p), lane) or call('ZSCORE', apart_key(q, p), lane)
+	end
 	return call('ZSCORE', T .. q .. ':b', lane) or (host.w > 0 and host.n > 0)
 end
 

@@ -651,6 +651,25 @@ local function is_cold(host, now, limits)
 	return host.a >= COLD_ANSWERS or now - host.g > limits.cold_ms
 end
 
+-- Cold, and its last word was no success: nobody knows whether it answers at all. A worker takes only
+-- so many requests of such hosts at a time, so that those that hang leave room for the others.
+local function is_unproven(host, now, limits)
+	return is_cold(host, now, limits) and (host.g == 0 or host.a > 0)
+end
+
+-- Lanes of unproven hosts that no worker had room for. They keep their letter in t; score: since when.
+local function apart_key(q, p) return T .. q .. ':u:' .. p end
+
+-- A host has proven itself: back into the turn.
+local function rejoin(q, lane, turns)
+	for p in string.gmatch(turns, '.') do
+		if call('ZREM', apart_key(q, p), lane) == 1 then
+			call('RPUSH', turn_key(q, p), lane)
+			ring(q)
+		end
+	end
+end
+
 -- What the operator allows a host: its own line of HOSTS_FILE (kept in `limits`, "concurrency rate",
 -- "-" for the default) or the service's settings. rate: requests a second, 0 is any.
 local function limits_of(lane, limits)

@@ -4,7 +4,7 @@
 -- Returns per queue (f, d): ready, delayed, leased, workers, 1 if paused, age of the oldest that is
 -- first in its lane (ms; -1: none seen), and at the end: live, dead, undelivered bytes, bytes that finished requests
 -- use, requests taken away by retention so far.
-local LANES_MAX = 64  -- of each turn those that are first; of those set aside the longest waiting
+local LANES_MAX = 64  -- of each turn those that are first; of those set aside or apart the longest waiting
 local GHOSTS_MAX = 64 -- in front of a lane: behind more of them nobody is seen
 local now = now_ms()
 local answer = {}
@@ -30,6 +30,7 @@ local function oldest_of(q)
 	for _, p in ipairs(PRIORITIES) do
 		for _, lane in ipairs(call('LRANGE', turn_key(q, p), 0, LANES_MAX - 1)) do look(p, lane) end
 		for _, lane in ipairs(aside) do look(p, lane) end
+		for _, lane in ipairs(call('ZRANGE', apart_key(q, p), 0, LANES_MAX - 1)) do look(p, lane) end
 	end
 	return oldest
 end

@@ -2,20 +2,21 @@
 -- reserve: moves up to `want` ids from the lanes into the worker's held set.
 --
 -- ARGV: queue, worker, serial of this call, want, weighing position, host concurrency, host rate,
---   cold ms, most undelivered bytes
+--   cold ms, most undelivered bytes, how many of them may be of unproven hosts
 -- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms from now, -1: none), then per
--- request: id, record }.
+-- request: id, record, 1 if it counts as one of an unproven host }.
 local q, worker, serial, want, position = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
-local bytes_max = tonumber(ARGV[9])
+local bytes_max, unproven_room = tonumber(ARGV[9]), tonumber(ARGV[10])
 local READ_STEP = 16 -- records read at once
 local PROMOTE_MAX = 128 -- due ids, lanes that wake, and turns of a priority, a call
 local now = now_ms()
 
 if not is_member(q, worker) then return { 'STALE', -1 } end
-local ids, holds = {}, {}
-local function hold(id, p, lane)
+local ids, holds, marks = {}, {}, {}
+local function hold(id, p, lane, unproven)
 	ids[#ids + 1] = id
+	marks[#ids] = unproven and 1 or 0
 	holds[#holds + 1] = id
 	holds[#holds + 1] = hold_text('-', p, lane, serial)
 end
@@ -134,6 +135,7 @@ local function answer(word, due)
 			bytes = bytes + (record and #record or 0)
 			told[#told + 1] = ids[from + i - 1]
 			told[#told + 1] = record
+			told[#told + 1] = marks[from + i - 1]
 		end
 	end
 	return told
@@ -167,15 +169,34 @@ local function living(popped)
 	return kept
 end
 
+-- Lanes stand apart until a worker has room for unproven hosts: those come first then, as they have
+-- waited since the turn was theirs.
+local AFTER_FAILURE_MS = 60000 -- one that has failed is behind those that come within so long
+local apart = call('EXISTS', apart_key(q, 'h'), apart_key(q, 'd'), apart_key(q, 'l')) > 0
+local function has_lanes(p)
+	return call('EXISTS', turn_key(q, p)) == 1
+		or apart and unproven_room > 0 and call('EXISTS', apart_key(q, p)) == 1
+end
+local function next_lane(p)
+	local lane = apart and unproven_room > 0 and call('ZPOPMIN', apart_key(q, p))[1]
+	return lane or call('LPOP', turn_key(q, p))
+end
+
 -- Serves one lane: how many it gave, and false when the turn of this priority is empty.
 local taken = 0
 local function serve(p, most)
-	local lane = call('LPOP', turn_key(q, p))
+	local lane = next_lane(p)
 	if not lane then return 0, false end
 	local host = host_of(q, lane)
 	local turns = string.gsub(host.t, p, '')
 	local room, till = room_of(host, now, limits, lane)
-	local take = math.min(most, room)
+	local unproven = is_unproven(host, now, limits)
+	if unproven and unproven_room == 0 and room > 0 then
+		call('ZADD', apart_key(q, p), now + (host.a > 0 and AFTER_FAILURE_MS or 0), lane)
+		apart = true
+		return 0, true
+	end
+	local take = math.min(most, room, unproven and unproven_room or room)
 	local popped = {}
 	if take > 0 then
 		local lanes = call('LLEN', turn_key(q, p)) + 1
@@ -183,7 +204,8 @@ local function serve(p, most)
 		popped = call('LPOP', lane_key(q, p, lane), take) or {}
 	end
 	local alive = living(popped)
-	for _, id in ipairs(alive) do hold(id, p, lane) end
+	for _, id in ipairs(alive) do hold(id, p, lane, unproven) end
+	if unproven then unproven_room = unproven_room - #alive end
 	taken = taken + #alive
 	host.n = host.n + #alive
 	local _, rate = limits_of(lane, limits)
@@ -228,7 +250,7 @@ end
 local DRAW = { 'h', 'd', 'h', 'h', 'd', 'h', 'l', 'h', 'd', 'h' }
 local live, lives = {}, 0
 for _, p in ipairs(PRIORITIES) do
-	live[p] = call('EXISTS', turn_key(q, p)) == 1 or nil
+	live[p] = has_lanes(p) or nil
 	lives = lives + (live[p] and 1 or 0)
 end
 while lives > 1 and taken < want do
@@ -255,6 +277,12 @@ local told = answer('OK', next_due({ ':z', ':b', ':e' }))
 for _, p in ipairs(PRIORITIES) do
 	if call('EXISTS', turn_key(q, p)) == 1 then
 		ring(q) -- whoever took the bell may die
+		break
+	end
+end
+for _, p in ipairs(apart and PRIORITIES or {}) do
+	if call('EXISTS', apart_key(q, p)) == 1 then
+		ring(q .. ':u') -- heard by those who have room for unproven hosts
 		break
 	end
 end

@@ -163,6 +163,7 @@ if #gone > 0 then
 			changes[#changes + 1] = value
 		end
 		if seen.s > 0 then
+			if is_unproven(host, now, limits) then rejoin(q, lane, host.t) end
 			local base = is_cold(host, now, limits) and COLD_SLOTS or host.s
 			local concurrency = limits_of(lane, limits)
 			change('s', math.min(concurrency, base + seen.s))

@@ -159,10 +159,11 @@ static void on_reserve(void *arg, enum pl_err err, const redisReply *reply)
 		err = reserve_note(reply->element[0]->str, &note);
 	if (err == PL_OK) {
 		next_due_ms = reply->element[1]->integer;
-		for (size_t i = 2; i + 1 < reply->elements && count < PL_RESERVE_MAX; i += 2) {
+		for (size_t i = 2; i + 2 < reply->elements && count < PL_RESERVE_MAX; i += 3) {
 			const redisReply *text = reply->element[i + 1];
 			items[count++] = (struct pl_reserved) { reply->element[i]->str,
-				reply_is_text(text) ? text->str : NULL, text->len };
+				reply_is_text(text) ? text->str : NULL, text->len,
+				reply->element[i + 2]->integer == 1 };
 		}
 	}
 	call->queue->weighing = (call->queue->weighing + (unsigned)count) % DRAWS;
@@ -171,11 +172,12 @@ static void on_reserve(void *arg, enum pl_err err, const redisReply *reply)
 }
 
 void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name,
-	uint64_t serial, unsigned want, uint64_t bytes_max, pl_reserve_cb cb, void *arg)
+	uint64_t serial, unsigned want, unsigned unproven, uint64_t bytes_max, pl_reserve_cb cb,
+	void *arg)
 {
 	PL_ASSERT(want > 0 && want <= PL_RESERVE_MAX);
 	struct args args;
-	args_begin(&args, 9);
+	args_begin(&args, 10);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
 	args_number(&args, serial);
@@ -185,6 +187,7 @@ void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *n
 	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
 	args_number(&args, bytes_max);
+	args_number(&args, unproven);
 	args_eval(&args, queue, RESERVE, on_reserve, reserve_call(queue, cb, arg));
 }
 
@@ -192,10 +195,11 @@ void pl_queue_recover(struct pl_queue *queue, enum pl_stage stage, const char *n
 	uint64_t serial, const struct pl_known *known, size_t count, pl_reserve_cb cb, void *arg)
 {
 	struct args args;
-	args_begin(&args, 3 + 2 * count);
+	args_begin(&args, 4 + 2 * count);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
 	args_number(&args, serial);
+	args_number(&args, PL_COLD_MS);
 	for (size_t i = 0; i < count; i++) {
 		args_text(&args, known[i].id);
 		args_number(&args, known[i].serial);
@@ -329,26 +333,30 @@ static void on_listen(void *arg, enum pl_err err, const redisReply *reply)
 	err = reply_error(err, reply, NULL);
 	if (err == PL_OK && reply_is_array(reply, 2) && reply_is_text(reply->element[1])) {
 		size_t key = reply->element[0]->len;
-		bool bell = key > 5 && strcmp(reply->element[0]->str + key - 5, ":bell") == 0;
-		message = bell ? "" : reply->element[1]->str;
+		bool rang = key > 5 && strcmp(reply->element[0]->str + key - 5, ":bell") == 0;
+		message = rang ? "" : reply->element[1]->str;
 	}
 	call->cb(call->arg, err, message);
 	free(call);
 }
 
-void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
-	pl_listen_cb cb, void *arg)
+void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	enum pl_bells bells, pl_listen_cb cb, void *arg)
 {
-	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE], bell_key[sizeof TAG + 8], seconds[4];
+	char control[sizeof TAG + 4 + PL_WORKER_NAME_SIZE], bell[sizeof TAG + 8],
+		unproven[sizeof TAG + 10], seconds[4];
 	snprintf(control, sizeof control, TAG "ctl:%s", name);
-	snprintf(bell_key, sizeof bell_key, TAG "%s:bell", stage_letter(stage));
+	snprintf(bell, sizeof bell, TAG "%s:bell", stage_letter(stage));
+	snprintf(unproven, sizeof unproven, TAG "%s:u:bell", stage_letter(stage));
 	snprintf(seconds, sizeof seconds, "%d", PL_LISTEN_S);
-	const char *argv[4] = { "BLPOP", control };
+	const char *argv[5] = { "BLPOP", control };
 	int argc = 2;
-	if (bell)
-		argv[argc++] = bell_key;
+	if (bells >= PL_BELL_WORK)
+		argv[argc++] = bell;
+	if (bells >= PL_BELL_UNPROVEN)
+		argv[argc++] = unproven;
 	argv[argc++] = seconds;
-	size_t len[4];
+	size_t len[5];
 	for (int i = 0; i < argc; i++)
 		len[i] = strlen(argv[i]);
 	struct listen_call *call = pl_alloc(sizeof *call);

@@ -202,13 +202,15 @@ const struct pl_setting pl_settings_worker[] = {
 		.fallback = "1024",
 		.min = 1,
 		.max = 100000,
-		.help = "Requests that one process has in flight at most." },
+		.help = "Requests that one process has in flight at most; half of them to "
+			"hosts of which nothing good is known." },
 	{ .name = "BODY_MEMORY",
 		.type = PL_SETTING_BYTES,
 		.fallback = "64MiB",
 		.min = MIB,
 		.max = 1024 * 1024 * MIB,
-		.help = "Memory for bodies in one process at most." },
+		.help = "Memory for bodies in one process at most; half of it for hosts of "
+			"which nothing good is known." },
 	{ .name = "HOSTS_FILE",
 		.type = PL_SETTING_TEXT,
 		.help = "A file of limits for named hosts: host[:port] concurrency=N rate=N; read "

@@ -255,8 +255,7 @@ static void on_message(void *arg, enum pl_err err, const char *message)
 		return;
 	}
 	/* With a bell just taken, the reserve it leads to decides what to listen to next. */
-	if (!worker->more || worker->draining ||
-		worker->running.count + worker->settling.count >= worker->prefetch)
+	if (!worker->more || worker->draining || jobs_room(worker) == 0)
 		worker_listen(worker);
 }
 
@@ -266,29 +265,36 @@ static void on_woken(void *arg, enum pl_err err, const char *why)
 	(void)why; /* what else Redis refuses is told */
 	if (err == PL_OK || worker->phase != WORKER_SERVING)
 		return;
-	worker->listen_bell = false; /* the call under way still waits for the control list only */
+	worker->listen_bells = PL_BELL_NONE; /* whatever the call under way hears: wake it again */
 	worker_refused(worker);
 }
 
-/* The control list always; the bell only when a reserve has found nothing more and there is room.
- */
+/* The bell only when a reserve has found nothing more and there is room. */
+static enum pl_bells bells_for(const struct pl_worker *worker)
+{
+	if (jobs_room(worker) == 0 || worker->more || worker->reserve_underway || worker->draining)
+		return PL_BELL_NONE;
+	return jobs_room_unproven(worker) > 0 ? PL_BELL_UNPROVEN : PL_BELL_WORK;
+}
+
+/* The control list always. */
 void worker_listen(struct pl_worker *worker)
 {
 	if (worker->phase != WORKER_SERVING || worker->refused)
 		return;
-	bool room = worker->running.count + worker->settling.count < worker->prefetch;
-	bool bell = room && !worker->more && !worker->reserve_underway && !worker->draining;
+	enum pl_bells bells = bells_for(worker);
 	if (worker->listen_underway) {
-		if (bell && !worker->listen_bell) {
-			worker->listen_bell = true; /* asked for once; the wake ends this call */
+		if (bells > worker->listen_bells) {
+			worker->listen_bells = bells; /* asked for once; the wake ends this call */
 			pl_queue_wake(
 				worker->queue, worker->work->stage, worker->name, on_woken, worker);
 		}
 		return;
 	}
 	worker->listen_underway = true;
-	worker->listen_bell = bell;
-	pl_queue_listen(worker->queue, worker->work->stage, worker->name, bell, on_message, worker);
+	worker->listen_bells = bells;
+	pl_queue_listen(
+		worker->queue, worker->work->stage, worker->name, bells, on_message, worker);
 }
 
 /* ---- the loop turn ---- */

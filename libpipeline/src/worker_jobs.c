@@ -45,6 +45,8 @@ static void job_free(struct pl_job *job)
 		failure_free(job->outcome->failure);
 		free(job->outcome);
 	}
+	if (job->unproven)
+		job->worker->unproven--;
 	pl_record_free(job->record);
 	free(job);
 }
@@ -406,6 +408,8 @@ static void begin(struct pl_worker *worker, const struct pl_reserved *item)
 	struct pl_job *job = pl_calloc(1, sizeof *job);
 	job->worker = worker;
 	job->serial = worker->serial;
+	job->unproven = item->unproven;
+	worker->unproven += item->unproven;
 	job->started_ms = pl_clock_wall_ms();
 	job->started_mono_ms = pl_clock_mono_ms();
 	memcpy(job->id, item->id, strnlen(item->id, PL_UUID_SIZE - 1));
@@ -512,10 +516,22 @@ void jobs_recover(struct pl_worker *worker)
 	free(known);
 }
 
-void jobs_reserve(struct pl_worker *worker)
+size_t jobs_room(const struct pl_worker *worker)
 {
 	size_t busy = worker->running.count + worker->settling.count;
-	if (worker->reserve_underway || worker->draining || busy >= worker->prefetch ||
+	return busy < worker->prefetch ? worker->prefetch - busy : 0;
+}
+
+size_t jobs_room_unproven(const struct pl_worker *worker)
+{
+	size_t most = worker->prefetch - worker->prefetch / 2; /* one at least */
+	return worker->unproven < most ? most - worker->unproven : 0;
+}
+
+void jobs_reserve(struct pl_worker *worker)
+{
+	size_t room = jobs_room(worker), unproven = jobs_room_unproven(worker);
+	if (worker->reserve_underway || worker->draining || room == 0 ||
 		pl_clock_mono_ms() < worker->full_until_ms)
 		return;
 	if (worker->reserve_unknown) {
@@ -524,12 +540,12 @@ void jobs_reserve(struct pl_worker *worker)
 	}
 	if (!worker->more)
 		return;
-	size_t room = worker->prefetch - busy;
 	unsigned want = room < PL_RESERVE_MAX ? (unsigned)room : PL_RESERVE_MAX;
 	ask(worker);
 	worker->wanted = want;
 	worker->more = false;
 	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, worker->serial, want,
+		unproven < want ? (unsigned)unproven : want,
 		worker->work->stage == PL_STAGE_FETCH ? worker->bytes_max : 0, on_reserved, worker);
 }
 

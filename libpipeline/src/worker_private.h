@@ -6,7 +6,7 @@
  *   worker_failure.c failure callbacks
  *   worker_hosts.c   HOSTS_FILE
  *   worker_retain.c  what is old goes
- *   worker_memory.c  the line for body memory
+ *   worker_memory.c  the lines for body memory
  *   worker_metrics.c what is counted; worker_server.c tells it
  */
 #ifndef PIPELINE_WORKER_PRIVATE_H
@@ -48,6 +48,7 @@ struct pl_worker {
 	struct job_list
 		settling; /* verdict known, waits for Redis; the first `sent` are under way */
 	size_t sent;
+	size_t unproven; /* of both: jobs whose host is unproven */
 	bool reserve_underway;
 	uint64_t serial;       /* of the reserve or recover under way, or the last one */
 	unsigned asked_leases; /* worker->leases when it was asked */
@@ -66,8 +67,9 @@ struct pl_worker {
 	struct pl_retention retention;
 	bool retain_underway;
 
-	bool listen_underway, listen_bell;
-	bool announced; /* ready was told */
+	bool listen_underway;
+	enum pl_bells listen_bells; /* to which the listen under way hears */
+	bool announced;             /* ready was told */
 	bool draining, left;
 	unsigned prefetch;
 	uint64_t time_scale;
@@ -75,9 +77,13 @@ struct pl_worker {
 	uint64_t timeout_ms;
 	struct pl_schedule schedule;
 
-	size_t body_bytes, body_max;
-	struct pl_memory_wait *memory_line;
-	bool granting; /* who is granted memory may give it back at once */
+	size_t body_bytes, body_max; /* of both shares */
+	struct memory_share {
+		size_t taken;
+		struct pl_memory_wait *line;
+	} memory[2];            /* of proven and of unproven hosts */
+	uint64_t memory_places; /* given out in both lines so far */
+	bool granting;          /* who is granted memory may give it back at once */
 
 	struct worker_metrics *metrics;
 
@@ -115,6 +121,10 @@ void worker_hosts_tell(struct pl_worker *worker);
 void worker_retain_read(struct pl_worker *worker, const struct pl_settings *settings);
 void worker_retain(struct pl_worker *worker);
 
+/* How many more jobs it would take, and how many of unproven hosts: of these half of PREFETCH at
+ * most, so that hosts that hang leave room for the others. */
+size_t jobs_room(const struct pl_worker *worker);
+size_t jobs_room_unproven(const struct pl_worker *worker);
 void jobs_drop_all(struct pl_worker *worker);
 void jobs_cut_all(struct pl_worker *worker);
 void jobs_cut(struct pl_worker *worker, const char *id, bool is_expired);

@@ -65,6 +65,7 @@ struct fetch {
 	struct pl_job *job;
 	struct pl_http_exchange *exchange; /* NULL before it began and after it ended */
 	struct pl_memory_wait memory;
+	bool unproven;      /* as the job, which goes first */
 	size_t taken;       /* body memory that is ours */
 	struct pl_buf body; /* what is not stored yet; at most `taken` bytes */
 	uint64_t bytes;     /* in all */
@@ -114,7 +115,7 @@ static void fetch_free(struct fetch *fetch)
 	struct pl_worker *worker = fetch->fetcher->worker;
 	pl_worker_memory_unwait(worker, &fetch->memory);
 	if (fetch->taken > 0)
-		pl_worker_memory_give(worker, fetch->taken);
+		pl_worker_memory_give(worker, fetch->unproven, fetch->taken);
 	EVP_MD_CTX_free(fetch->sha256);
 	pl_buf_fini(&fetch->body);
 	free(fetch->headers);
@@ -192,7 +193,8 @@ static void on_memory(struct pl_memory_wait *wait)
 static bool has_room(struct fetch *fetch, size_t len)
 {
 	if (fetch->body.len + len > fetch->taken && fetch->taken == ROOM_SMALL &&
-		pl_worker_memory_take(fetch->fetcher->worker, ROOM_LARGE - ROOM_SMALL))
+		pl_worker_memory_take(
+			fetch->fetcher->worker, fetch->unproven, ROOM_LARGE - ROOM_SMALL))
 		fetch->taken = ROOM_LARGE;
 	return fetch->body.len + len <= fetch->taken;
 }
@@ -277,9 +279,10 @@ static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
 	}
 	if (is_beyond(fetch, len))
 		return refuse(fetch);
-	if (fetch->taken == 0 && !pl_worker_memory_take(worker, ROOM_SMALL)) {
+	if (fetch->taken == 0 && !pl_worker_memory_take(worker, fetch->unproven, ROOM_SMALL)) {
 		if (!fetch->memory.waits)
-			pl_worker_memory_wait(worker, &fetch->memory, ROOM_SMALL, on_memory);
+			pl_worker_memory_wait(
+				worker, &fetch->memory, fetch->unproven, ROOM_SMALL, on_memory);
 		return PL_HTTP_PAUSE;
 	}
 	if (fetch->taken == 0)
@@ -537,6 +540,7 @@ static void fetch_begin(void *state, struct pl_job *job)
 	struct fetch *fetch = pl_calloc(1, sizeof *fetch);
 	fetch->fetcher = state;
 	fetch->job = job;
+	fetch->unproven = job->unproven;
 	job->own = fetch;
 	pl_buf_init(&fetch->body, ROOM_LARGE);
 	pl_json_check_init(&fetch->json);

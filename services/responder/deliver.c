@@ -65,8 +65,9 @@ struct delivery {
 	struct pl_job *job;
 	struct pl_http_exchange *exchange; /* NULL before it began and after it ended */
 	struct pl_memory_wait memory;
-	size_t taken; /* body memory that is ours */
-	bool loading; /* a call to Redis is under way */
+	bool unproven; /* as the job, which goes first */
+	size_t taken;  /* body memory that is ours */
+	bool loading;  /* a call to Redis is under way */
 	unsigned next_chunk;
 	struct pl_buf data; /* chunks so far */
 	struct pl_buf body;
@@ -120,7 +121,7 @@ static void settle(struct delivery *delivery, const struct pl_verdict *verdict)
 	pl_job_settle(delivery->job, verdict);
 	pl_worker_memory_unwait(worker, &delivery->memory);
 	if (delivery->taken > 0)
-		pl_worker_memory_give(worker, delivery->taken);
+		pl_worker_memory_give(worker, delivery->unproven, delivery->taken);
 	pl_buf_fini(&delivery->data);
 	pl_buf_fini(&delivery->body);
 	free(delivery->headers);
@@ -267,8 +268,8 @@ static void begin_with(struct delivery *delivery, size_t bytes);
 
 static bool has_room(struct delivery *delivery, size_t bytes)
 {
-	if (bytes > delivery->taken &&
-		pl_worker_memory_take(delivery->deliverer->worker, bytes - delivery->taken))
+	if (bytes > delivery->taken && pl_worker_memory_take(delivery->deliverer->worker,
+					       delivery->unproven, bytes - delivery->taken))
 		delivery->taken = bytes;
 	return bytes <= delivery->taken;
 }
@@ -280,7 +281,7 @@ static void come_again(struct delivery *delivery, size_t bytes)
 	delivery->taken = 0;
 	delivery->next_chunk = 0;
 	pl_buf_fini(&delivery->data);
-	pl_worker_memory_give(delivery->deliverer->worker, taken);
+	pl_worker_memory_give(delivery->deliverer->worker, delivery->unproven, taken);
 	begin_with(delivery, bytes);
 }
 
@@ -288,7 +289,7 @@ static void keep_only(struct delivery *delivery, size_t bytes)
 {
 	size_t rest = delivery->taken - bytes;
 	delivery->taken = bytes;
-	pl_worker_memory_give(delivery->deliverer->worker, rest);
+	pl_worker_memory_give(delivery->deliverer->worker, delivery->unproven, rest);
 }
 
 static void compose_and_post(struct delivery *delivery)
@@ -404,8 +405,9 @@ static size_t memory_for(const struct pl_record *record)
 static void begin_with(struct delivery *delivery, size_t bytes)
 {
 	struct pl_worker *worker = delivery->deliverer->worker;
-	if (!pl_worker_memory_take(worker, bytes)) {
-		pl_worker_memory_wait(worker, &delivery->memory, bytes, on_memory);
+	if (!pl_worker_memory_take(worker, delivery->unproven, bytes)) {
+		pl_worker_memory_wait(
+			worker, &delivery->memory, delivery->unproven, bytes, on_memory);
 		return;
 	}
 	delivery->taken = bytes;
@@ -418,6 +420,7 @@ static void deliver_begin(void *state, struct pl_job *job)
 	struct delivery *delivery = pl_calloc(1, sizeof *delivery);
 	delivery->deliverer = deliverer;
 	delivery->job = job;
+	delivery->unproven = job->unproven;
 	job->own = delivery;
 	pl_buf_init(&delivery->data, PAYLOAD_INLINE_MAX);
 	pl_buf_init(&delivery->body, PAYLOAD_MAX);

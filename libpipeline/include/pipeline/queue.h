@@ -225,6 +225,7 @@ struct pl_reserved {
 	const char *id;
 	const char *text; /* NULL: deleted meanwhile */
 	size_t text_len;
+	bool unproven; /* its host is new or cold, and had no success since it last failed */
 };
 enum pl_reserve_note {
 	PL_RESERVE_SERVED,
@@ -236,9 +237,11 @@ enum pl_reserve_note {
 typedef void (*pl_reserve_cb)(void *arg, enum pl_err err, enum pl_reserve_note note,
 	int64_t next_due_ms, const struct pl_reserved *items, size_t count);
 /* serial: another one for each reserve and recover of a name; a settle gives it back. want <=
- * PL_RESERVE_MAX. bytes_max: most undelivered bytes in Redis, 0 for no limit. */
+ * PL_RESERVE_MAX, unproven of them at most of unproven hosts. bytes_max: most undelivered bytes in
+ * Redis, 0 for no limit. */
 void pl_queue_reserve(struct pl_queue *queue, enum pl_stage stage, const char *name,
-	uint64_t serial, unsigned want, uint64_t bytes_max, pl_reserve_cb cb, void *arg);
+	uint64_t serial, unsigned want, unsigned unproven, uint64_t bytes_max, pl_reserve_cb cb,
+	void *arg);
 
 struct pl_known {
 	const char *id;
@@ -309,12 +312,16 @@ typedef void (*pl_settle_cb)(void *arg, enum pl_err err, const bool *settled);
 void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg);
 
-/* Waits for the bell (when asked for) or a control message, PL_LISTEN_S at most. message is NULL
- * when the time passed; "" for the bell; else "cancel <id>", "pause <id>", "expire <id>" or
- * "wake". */
+enum pl_bells { /* one is in the other: */
+	PL_BELL_NONE,
+	PL_BELL_WORK,     /* there may be work */
+	PL_BELL_UNPROVEN, /* that, or work for who has room for unproven hosts */
+};
+/* Waits for these bells or a control message, PL_LISTEN_S at most. message is NULL when the time
+ * passed; "" for a bell; else "cancel <id>", "pause <id>", "expire <id>" or "wake". */
 typedef void (*pl_listen_cb)(void *arg, enum pl_err err, const char *message);
-void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name, bool bell,
-	pl_listen_cb cb, void *arg);
+void pl_queue_listen(struct pl_queue *queue, enum pl_stage stage, const char *name,
+	enum pl_bells bells, pl_listen_cb cb, void *arg);
 /* Ends the worker's own listen early, with "wake". */
 void pl_queue_wake(
 	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);

@@ -29,7 +29,8 @@ struct pl_memory_wait { /* a job's place in the line for body memory */
 	struct pl_memory_wait *prev, *next;
 	void (*granted)(struct pl_memory_wait *wait);
 	size_t bytes;
-	bool waits;
+	uint64_t place;
+	bool unproven, waits;
 };
 
 struct pl_job {
@@ -39,8 +40,9 @@ struct pl_job {
 	unsigned attempt;         /* this one, from 1, counted in this round */
 	uint64_t started_ms;      /* Unix time */
 	uint64_t started_mono_ms;
-	void *own;   /* the stage's */
-	bool is_cut; /* cut was called: whatever comes, it is no attempt */
+	void *own;     /* the stage's */
+	bool is_cut;   /* cut was called: whatever comes, it is no attempt */
+	bool unproven; /* as its host was when it was reserved: its body memory is of that share */
 	/* The worker's own. */
 	struct pl_job *prev, *next;
 	uint64_t serial;                /* of the reserve or recover that brought it */
@@ -87,13 +89,14 @@ void pl_worker_redis_full(struct pl_worker *worker);
 /* Ends the job: the stage must not touch it any more. */
 void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict);
 
-/* Body memory (BODY_MEMORY, all jobs together). take: false when it would pass the ceiling; then
- * wait, in order: granted comes once the bytes have been taken for you. One request larger than the
- * ceiling is granted when nothing else is taken. */
-bool pl_worker_memory_take(struct pl_worker *worker, size_t bytes);
-void pl_worker_memory_wait(struct pl_worker *worker, struct pl_memory_wait *wait, size_t bytes,
-	void (*granted)(struct pl_memory_wait *wait));
+/* Body memory (BODY_MEMORY, all jobs together; those of unproven hosts have half of it). take:
+ * false when it would pass the ceiling; then wait, in order: granted comes once the bytes have been
+ * taken for you. One request larger than its ceiling is granted when nothing else is taken.
+ * unproven: the job's, the same in all calls for it. */
+bool pl_worker_memory_take(struct pl_worker *worker, bool unproven, size_t bytes);
+void pl_worker_memory_wait(struct pl_worker *worker, struct pl_memory_wait *wait, bool unproven,
+	size_t bytes, void (*granted)(struct pl_memory_wait *wait));
 void pl_worker_memory_unwait(struct pl_worker *worker, struct pl_memory_wait *wait);
-void pl_worker_memory_give(struct pl_worker *worker, size_t bytes);
+void pl_worker_memory_give(struct pl_worker *worker, bool unproven, size_t bytes);
 
 #endif
