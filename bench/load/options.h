@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REQUESTS_MAX    4000000u /* an entry of the ledger is 88 bytes: 352 MB */
+#define REQUESTS_MAX    4000000u /* an entry of the ledger is 72 bytes: 288 MB */
 #define CONNECTIONS_MAX 4096u
 #define HOSTS_MAX       1024u /* loopback ports for one role */
 #define BODY_BYTES_MIN  64u   /* the smallest answer that carries its number */

@@ -15,9 +15,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#define HTTP_THREADS_SPARE                                                     \
-	4 /* inside without a connection: a burst meets them while others wake \
-	   */
+/* Inside without a connection: a burst meets them while others wake. */
+#define HTTP_THREADS_SPARE 4
 
 struct http_threads { /* guarded by lock */
 	pthread_mutex_t lock;

@@ -12,9 +12,8 @@
 
 #define NEVER    UINT64_MAX
 #define SWEEP_MS 100 /* between two counts of a crowd */
-#define SOCKETS_SPARE                                                               \
-	16 /* beside the threads' and the queue's: what listens, what comes or goes \
-	    */
+/* Beside the threads' and the queue's: what listens, what comes or goes. */
+#define SOCKETS_SPARE 16
 
 void http_cond_init(pthread_cond_t *cond)
 {

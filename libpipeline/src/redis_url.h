@@ -1,9 +1,10 @@
 /*
  * redis_url: where a Redis is and who we are to it.
  *
- *   redis://[user:password@]host[:port][/db]    user and password percent-encoded, either may be
- * empty rediss://…                                  the same over TLS unix:/path[?db=n] also
- * unix:///path; the path is taken as it stands
+ *   redis://[user:password@]host[:port][/db]   user and password percent-encoded, either may be
+ *                                              empty
+ *   rediss://…                                 the same over TLS
+ *   unix:/path[?db=n]                          also unix:///path; the path is taken as it stands
  */
 #ifndef PIPELINE_REDIS_URL_H
 #define PIPELINE_REDIS_URL_H

@@ -4,8 +4,8 @@
  *   json_open(&w, NULL, '{'); json_text(&w, "a", "b"); json_close(&w, '}');     {"a":"b"}
  *
  * Commas set themselves. key is NULL for what stands alone or in an array; a name is one of ours
- * and needs no escape. Failure  the first that fails is kept in err, what follows does nothing:
- * look once, at the end.
+ * and needs no escape.
+ * Failure  the first that fails is kept in err, what follows does nothing: look once, at the end.
  */
 #ifndef API_JSON_WRITER_H
 #define API_JSON_WRITER_H

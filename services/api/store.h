@@ -19,7 +19,7 @@
 struct store;
 
 struct store_waiting {
-	const char *reason; /* SPEC 2.2's word; NULL: not waiting */
+	const char *reason; /* docs/API.md's word; NULL: not waiting */
 	uint64_t until_ms;  /* Unix time; 0: unknown */
 	int64_t ahead;      /* -1: not given */
 };

@@ -1,5 +1,5 @@
 /*
- * fault: why an attempt or a request went wrong, as SPEC words it in records and callbacks.
+ * fault: why an attempt or a request went wrong, as docs/API.md words it in records and callbacks.
  */
 #ifndef PIPELINE_FAULT_H
 #define PIPELINE_FAULT_H

@@ -1,8 +1,8 @@
 /*
  * http_server: civetweb behind an interface of ours.
  *
- *   connection -> strict pre-check (RFC 9112 framing; docs/PIPELINE.md "HTTP") -> body read to its
- * end
+ *   connection -> strict pre-check (RFC 9112 framing; docs/PIPELINE.md "HTTP")
+ *              -> body read to its end
  *              -> handler(call) on a thread of the server -> one answer, head and body in one write
  *
  * Threads  handlers run on the server's threads, one per connection, and may block (bounded!).

@@ -13,7 +13,7 @@
 
 #include "pipeline/buf.h"
 
-#define PL_JSON_DEPTH_MAX 512 /* nesting that pl_json_check accepts, SPEC: callback data */
+#define PL_JSON_DEPTH_MAX 512 /* nesting that pl_json_check accepts */
 
 /* Adds a quoted JSON string. Bytes that are not UTF-8 become U+FFFD (one for the longest start of
  * a character); what could break or disguise a line is escaped: control characters (C0, DEL, C1),

@@ -1,10 +1,15 @@
 /*
  * queue: requests waiting in Redis until a stage takes them.
  *
- *   push --> queued --reserve--> fetching --settle(done)--> fetched --reserve--> delivering
- * --settle(done)--> delivered ^                   |  |                        ^ |  |
- *              '-- retry, back, ---'  '--settle(fail)--> failed '-- retry, back, ---'
- * '--settle(fail)--> failed reaped                                           reaped
+ *   push --> queued --reserve--> fetching --settle(done)--> fetched
+ *              ^                   |  |
+ *              '-- retry, back, ---'  '--settle(fail)--> failed
+ *                  reaped
+ *
+ *   fetched --reserve--> delivering --settle(done)--> delivered
+ *      ^                   |  |
+ *      '-- retry, back, ---'  '--settle(fail)--> failed
+ *          reaped
  *
  * The only part that knows Redis' keys; each verb is one Lua script (libpipeline/lua).
  * Loop     one pl_queue per uv loop; nothing here blocks. A completion comes exactly once, never
@@ -13,7 +18,7 @@
  * Failure  PL_EREDIS leaves everything where it was, asking again is safe; after PL_EUNKNOWN it
  *          may have happened, and asking again is safe all the same: push is idempotent by id, and
  *          settle answers "stale" for what is settled, even if the worker has been given it anew.
- * PL_ELIMIT: Redis is at its memory limit.
+ *          PL_ELIMIT: Redis is at its memory limit.
  */
 #ifndef PIPELINE_QUEUE_H
 #define PIPELINE_QUEUE_H
@@ -124,7 +129,7 @@ struct pl_found {
 	const char *text; /* the record, undecoded */
 	size_t text_len;
 	bool held;          /* a worker has it */
-	const char *reason; /* SPEC's word for why it waits, "" when it does not */
+	const char *reason; /* docs/API.md's word for why it waits, "" when it does not */
 	uint64_t until_ms;  /* Unix time; 0: not known */
 	int64_t ahead;      /* -1: not given */
 };

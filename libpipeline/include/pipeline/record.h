@@ -1,10 +1,11 @@
 /*
  * record: a request and everything that has happened to it: one Redis string.
  *
- *   head line        1 <tab> priority <tab> starts in <tab> fetch lane <tab> deliver lane <tab>
- * owner <tab> parent <tab> provider <tab> callback <tab> options JSON, "" if none \n data block
- * =<length>\n<bytes>\n   in front of the event line that commits it event line ...   n <tab> ms
- * since acceptance <tab> state <tab> attempts <tab> ... \n
+ *   head line        1 <tab> priority <tab> starts in <tab> fetch lane <tab> deliver lane
+ *                    <tab> owner <tab> parent <tab> provider <tab> callback
+ *                    <tab> options JSON, "" if none \n
+ *   data block       =<length>\n<bytes>\n   in front of the event line that commits it
+ *   event line ...   n <tab> ms since acceptance <tab> state <tab> attempts <tab> ... \n
  *
  * The last line alone is the state: every event line repeats event number, state, paused, both
  * attempt counts and the refetch number. docs/PIPELINE.md has each field.
@@ -49,7 +50,7 @@ const char *pl_state_name(enum pl_state state);
 bool pl_state_parse(const char *name, enum pl_state *out);
 bool pl_state_is_final(enum pl_state state);
 
-enum pl_data_kind {       /* how the bytes travel in the callback: SPEC 2.3 */
+enum pl_data_kind {       /* how the bytes travel in the callback: docs/API.md */
 	PL_DATA_NONE = 0, /* nothing fetched yet, or gone */
 	PL_DATA_EMPTY,
 	PL_DATA_JSON,

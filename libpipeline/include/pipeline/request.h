@@ -105,8 +105,8 @@ PL_MUST_CHECK enum pl_err pl_request_parse_member(const char *json, size_t len, 
 	const struct pl_netpolicy *policy, struct pl_request **out, struct pl_faults *faults);
 void pl_request_free(struct pl_request *request);
 
-/* Everything but provider and callbackUrl as compact JSON, in SPEC's shape ("" when nothing was
- * given), and back: what a record's head keeps. options may be "" (len 0). */
+/* Everything but provider and callbackUrl as compact JSON, in docs/API.md's shape ("" when nothing
+ * was given), and back: what a record's head keeps. options may be "" (len 0). */
 PL_MUST_CHECK enum pl_err pl_request_options_encode(
 	const struct pl_request *request, struct pl_buf *out);
 PL_MUST_CHECK enum pl_err pl_request_options_decode(

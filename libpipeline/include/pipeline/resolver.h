@@ -3,10 +3,12 @@
  *
  * Loop     one per loop; a completion never comes before pl_resolver_find has returned.
  * Bounds   PL_RESOLVER_CACHE_MAX names, PL_RESOLVER_UNDERWAY_MAX lookups; same-name lookups share
- * one. Time     positive answers are kept PL_RESOLVER_TTL_MAX_MS at most, failures
- * PL_RESOLVER_NEGATIVE_MS. /etc/hosts and /etc/resolv.conf count as everywhere else.
- * ARES_AI_NOSORT: sorting would connect a UDP socket to each answer, before the policy has judged
- * it.
+ *          one.
+ * Time     positive answers are kept PL_RESOLVER_TTL_MAX_MS at most, failures
+ *          PL_RESOLVER_NEGATIVE_MS.
+ *
+ * /etc/hosts and /etc/resolv.conf count as everywhere else. ARES_AI_NOSORT: sorting would connect a
+ * UDP socket to each answer, before the policy has judged it.
  */
 #ifndef PIPELINE_RESOLVER_H
 #define PIPELINE_RESOLVER_H

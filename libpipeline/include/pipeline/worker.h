@@ -1,14 +1,15 @@
 /*
  * worker: keeps up to PREFETCH requests in flight: reserve, hand to the stage, settle once.
  *
- *   Redis --reserve--> begin(job) -- one HTTP exchange --> pl_job_settle(job, verdict) --settle-->
- * Redis
+ *   Redis --reserve--> begin(job) -- one HTTP exchange --> pl_job_settle(job, verdict)
+ *     ^                                                                     |
+ *     '------------------------------- settle ------------------------------'
  *
  * The consumer and the responder are this machine with a different `struct pl_work`.
  * Lease    the worker's, not the request's: renewed every third of LEASE. A worker whose lease is
- * gone drops what it holds (cut, then settle ignored) and registers under a new name. Loop
- * everything on the service's loop; verdicts gather and are settled once a loop turn. Redis while
- * it is away jobs run on and their verdicts are kept; none is begun.
+ *          gone drops what it holds (cut, then settle ignored) and registers under a new name.
+ * Loop     everything on the service's loop; verdicts gather and are settled once a loop turn.
+ * Redis    while it is away jobs run on and their verdicts are kept; none is begun.
  */
 #ifndef PIPELINE_WORKER_H
 #define PIPELINE_WORKER_H
