@@ -22,6 +22,8 @@ if now < boot + lease_ms then return { status, 0, 0, 0 } end
 
 local reaped, taken = 0, 0
 for _, dead in ipairs(call('ZRANGEBYSCORE', workers, '-inf', now, 'LIMIT', 0, 4)) do
+	-- First: who fetches anew may go on from the same token.
+	if not sweep_loose(dead) then return { status, reaped, taken, 1 } end
 	local held = call('HRANDFIELD', held_key(dead), REAP_MAX - taken, 'WITHVALUES')
 	local back, gone, slots = {}, {}, {}
 	for i = 1, #held, 2 do

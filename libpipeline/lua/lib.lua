@@ -735,3 +735,66 @@ end
 local function is_member(q, worker)
 	return call('ZSCORE', T .. q .. ':workers', worker)
 end
+
+-- Chunks that no settle has committed are noted, name -> bytes, with the worker that has stored them, or
+-- in `cut`, of which a fetch that was cut has left them to go on from; c.loose is the sum. `cuts`: their
+-- tokens, by when they expire.
+local CUT = T .. 'cut'
+local function loose_key(worker) return T .. 'loose:' .. worker end
+
+local function chunk_names(token, chunks)
+	local names = {}
+	for i = 0, chunks - 1 do names[#names + 1] = token .. ':' .. i end
+	return names
+end
+
+-- Notes them no more, and those that were noted are gone with `unlink`. Returns these: name, bytes …
+local function forget_loose(key, names, unlink)
+	local noted, bytes = {}, 0
+	if call('EXISTS', key) == 0 then return noted end
+	for i = 1, #names, CHUNK do
+		local some = { unpack(names, i, math.min(i + CHUNK - 1, #names)) }
+		local found, gone = {}, {}
+		for k, size in ipairs(call('HMGET', key, unpack(some))) do
+			if size then
+				found[#found + 1] = some[k]
+				gone[#gone + 1] = T .. 'b:' .. some[k]
+				noted[#noted + 1] = some[k]
+				noted[#noted + 1] = size
+				bytes = bytes + size
+			end
+		end
+		if #found > 0 then
+			call('HDEL', key, unpack(found))
+			if unlink then call('UNLINK', unpack(gone)) end
+		end
+	end
+	count('loose', -bytes)
+	return noted
+end
+
+-- Takes away what a worker has left uncommitted, so much a call; true when nothing is left.
+local SWEEP_MAX = 1000
+local function sweep_loose(worker)
+	local key = loose_key(worker)
+	forget_loose(key, call('HRANDFIELD', key, SWEEP_MAX), true)
+	return call('EXISTS', key) == 0
+end
+
+-- What a cut fetch leaves to go on from is the worker's no more.
+local function leave_cut(worker, token, chunks, now)
+	local noted = forget_loose(loose_key(worker), chunk_names(token, chunks), false)
+	for i = 1, #noted, 2 do
+		call('HSET', CUT, noted[i], noted[i + 1])
+		count('loose', noted[i + 1])
+	end
+	call('ZADD', T .. 'cuts', now + math.max(0, call('PTTL', chunk_key(token, 0))), token)
+end
+
+-- One step for each chunk: its numbers have no gaps.
+local function drop_cut(token)
+	local chunks = 0
+	while call('HEXISTS', CUT, token .. ':' .. chunks) == 1 do chunks = chunks + 1 end
+	forget_loose(CUT, chunk_names(token, chunks), true)
+	call('ZREM', T .. 'cuts', token)
+end

@@ -52,7 +52,16 @@ local function commit(token, chunks)
 		if call('EXISTS', unpack(some)) ~= #some then return false end
 	end
 	for _, key in ipairs(keys) do call('PERSIST', key) end
+	for _, key in ipairs({ loose_key(worker), CUT }) do forget_loose(key, chunk_names(token, chunks), false) end
+	call('ZREM', T .. 'cuts', token)
 	return true
+end
+
+-- What is neither committed nor left by a cut is gone at once. The record names what an earlier cut
+-- has left until an attempt has ended.
+local function drop_loose(verdict, token, chunks)
+	forget_loose(loose_key(worker), chunk_names(token, chunks), true)
+	if verdict ~= 'B' then drop_cut(token) end
 end
 
 -- A record that its worker could not read ends all the same, if its last line can be.
@@ -87,7 +96,7 @@ local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms,
 		paused = is_paused(last[3])
 		if text ~= '' then text = merge(text, last, paused) end
 	end
-	if chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
+	if verdict == 'D' and chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
 	if verdict ~= 'X' and text ~= '' then append(id, text) end
 	local known = mark == '-' -- the record is still as its worker has read it
 	if verdict == 'F' and text == '' then
@@ -103,6 +112,7 @@ local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms,
 	elseif verdict == 'R' then
 		if not paused then delay(q, id, now + delay_ms) end
 	elseif verdict == 'B' then
+		if chunks > 0 and text ~= '' then leave_cut(worker, token, chunks, now) end
 		if not paused then group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
 		local uses = known and kept + RECORD_OVERHEAD or size_of(id, data_of(call('GET', record_key(id)) or ''))
@@ -143,6 +153,8 @@ for k, id in ipairs(ids) do
 		carry_out(id, mark, p, lane, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
 			ARGV[at + 6], tonumber(ARGV[at + 7]), ARGV[at + 8], tonumber(ARGV[at + 9]), ARGV[at + 10],
 			tonumber(ARGV[at + 11]), ARGV[at + 12])
+		local chunks = tonumber(ARGV[at + 9])
+		if chunks > 0 then drop_loose(ARGV[at + 2], ARGV[at + 8], chunks) end
 	end
 end
 

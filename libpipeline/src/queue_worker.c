@@ -374,15 +374,16 @@ void pl_queue_wake(
 	args_eval(&args, queue, WAKE, on_done, done_call(cb, arg));
 }
 
-void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,
-	const char *bytes, size_t len, pl_done_cb cb, void *arg)
+void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct pl_chunk *chunk,
+	pl_done_cb cb, void *arg)
 {
-	PL_ASSERT(len <= PL_CHUNK_MAX);
+	PL_ASSERT(chunk->len <= PL_CHUNK_MAX);
 	struct args args;
-	args_begin(&args, 4);
-	args_text(&args, token);
-	args_number(&args, number);
+	args_begin(&args, 5);
+	args_text(&args, name);
+	args_text(&args, chunk->token);
+	args_number(&args, chunk->number);
 	args_number(&args, PL_CHUNK_TTL_MS);
-	args_bytes(&args, bytes, len);
+	args_bytes(&args, chunk->bytes, chunk->len);
 	args_eval(&args, queue, CHUNK, on_done, done_call(cb, arg));
 }

@@ -210,10 +210,6 @@ static void decide(
 	}
 	const struct pl_data *data = verdict->data != NULL ? verdict->data : &job->record->data;
 	outcome->data_bytes = data->bytes;
-	if (verdict->data != NULL && data->chunks > 0) {
-		outcome->chunks = data->chunks;
-		memcpy(outcome->token, data->token, strlen(data->token) + 1);
-	}
 	write_event(job, verdict, outcome);
 }
 
@@ -249,6 +245,10 @@ void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
 	job->outcome = pl_calloc(1, sizeof *job->outcome);
 	pl_buf_init(&job->outcome->text, TEXT_MAX);
 	decide(job, verdict_after_cut(job, verdict), job->outcome);
+	if (verdict->chunks > 0) {
+		job->outcome->chunks = verdict->chunks;
+		memcpy(job->outcome->token, verdict->token, strlen(verdict->token) + 1);
+	}
 	list_add(&worker->settling, job);
 }
 
@@ -547,6 +547,13 @@ void jobs_reserve(struct pl_worker *worker)
 	pl_queue_reserve(worker->queue, worker->work->stage, worker->name, worker->serial, want,
 		unproven < want ? (unsigned)unproven : want,
 		worker->work->stage == PL_STAGE_FETCH ? worker->bytes_max : 0, on_reserved, worker);
+}
+
+/* Of a dropped job it is nobody's: whatever the worker is called by now, its settle won't come. */
+void pl_job_chunk_put(struct pl_job *job, const struct pl_chunk *chunk, pl_done_cb cb, void *arg)
+{
+	struct pl_worker *worker = job->worker;
+	pl_queue_chunk_put(worker->queue, job->dropped ? "" : worker->name, chunk, cb, arg);
 }
 
 void pl_worker_redis_full(struct pl_worker *worker)

@@ -124,8 +124,10 @@ static void fetch_free(struct fetch *fetch)
 
 static void settle(struct fetch *fetch, const struct pl_verdict *verdict)
 {
-	struct pl_job *job = fetch->job;
-	pl_job_settle(job, verdict);
+	struct pl_verdict told = *verdict;
+	told.token = fetch->token;
+	told.chunks = fetch->chunks;
+	pl_job_settle(fetch->job, &told);
 	fetch_free(fetch);
 }
 
@@ -175,8 +177,13 @@ static void store_chunk(struct fetch *fetch)
 		name_chunks(fetch);
 	hash(fetch, fetch->body.data, fetch->body.len);
 	fetch->storing = true;
-	pl_queue_chunk_put(pl_worker_queue(fetch->fetcher->worker), fetch->token, fetch->chunks++,
-		fetch->body.data, fetch->body.len, on_stored, fetch);
+	const struct pl_chunk chunk = {
+		.token = fetch->token,
+		.number = fetch->chunks++,
+		.bytes = fetch->body.data,
+		.len = fetch->body.len,
+	};
+	pl_job_chunk_put(fetch->job, &chunk, on_stored, fetch);
 	pl_buf_clear(&fetch->body);
 }
 
@@ -199,7 +206,8 @@ static bool has_room(struct fetch *fetch, size_t len)
 	return fetch->body.len + len <= fetch->taken;
 }
 
-/* Forgets what was stored: the provider begins at the beginning. The chunks expire. */
+/* Forgets what an earlier fetch has stored, none of it ours: the provider begins at the beginning.
+ */
 static void begin_anew(struct fetch *fetch)
 {
 	fetch->anew = fetch->from > 0;

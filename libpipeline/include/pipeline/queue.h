@@ -304,7 +304,9 @@ struct pl_settle {
 	uint64_t delay_ms;        /* of a retry */
 	const char *deliver_lane; /* of a fetch that is done; else "" */
 	uint64_t data_bytes;      /* committed by this fetch, or delivered by this delivery */
-	const char *token;        /* of the chunks to commit, "" for none */
+	/* Stored by this fetch: committed when it is done, left to go on from with a text when it
+	 * goes back, else taken away. token: "" for none. */
+	const char *token;
 	unsigned chunks;
 	const char *owner;
 	uint64_t kept_bytes; /* what the record and its chunks use once this is written */
@@ -334,7 +336,14 @@ void pl_queue_wake(
 void pl_queue_leave(
 	struct pl_queue *queue, enum pl_stage stage, const char *name, pl_done_cb cb, void *arg);
 
-void pl_queue_chunk_put(struct pl_queue *queue, const char *token, unsigned number,
-	const char *bytes, size_t len, pl_done_cb cb, void *arg);
+struct pl_chunk {
+	const char *token;
+	unsigned number;
+	const char *bytes;
+	size_t len;
+};
+/* PL_ELIMIT: Redis has no room for it. */
+void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct pl_chunk *chunk,
+	pl_done_cb cb, void *arg);
 
 #endif

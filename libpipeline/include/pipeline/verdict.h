@@ -35,7 +35,9 @@ struct pl_verdict {
 	uint64_t retry_after_ms;          /* the host's hint, 0: none */
 	const struct pl_data *data;       /* of a fetch that is done; copied */
 	const struct pl_partial *partial; /* with PL_VERDICT_BACK of a fetch that was cut; copied */
-	bool no_attempt;                  /* it ended without one: expired, its leader failed */
+	const char *token; /* of the chunks it has stored, whatever becomes of them; copied */
+	unsigned chunks;
+	bool no_attempt; /* it ended without one: expired, its leader failed */
 };
 
 /* A whole answer with a status of 200 to 299. */

@@ -84,6 +84,9 @@ uv_loop_t *pl_worker_loop(struct pl_worker *worker);
 /* The timeout in force for this job's exchange. */
 uint64_t pl_job_timeout_ms(const struct pl_job *job);
 
+/* Stores one piece of the job's body. */
+void pl_job_chunk_put(struct pl_job *job, const struct pl_chunk *chunk, pl_done_cb cb, void *arg);
+
 /* Redis has refused a body for want of memory: no further job is begun for a moment. */
 void pl_worker_redis_full(struct pl_worker *worker);
 
