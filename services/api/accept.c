@@ -2,10 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "handlers.h"
 #include "pipeline/clock.h"
 #include "pipeline/mem.h"
+
+#define KEY_HEADER "Idempotency-Key"
 
 /* The id is written over its place: this is every accepted request's answer. */
 #define ID_PLACE    "00000000-0000-0000-0000-000000000000"
@@ -56,13 +59,24 @@ static bool key_is_fit(const char *key)
 	return true;
 }
 
+static size_t count_headers(const struct pl_http_call *call, const char *wanted)
+{
+	const char *name, *value;
+	size_t count = 0;
+	for (size_t i = 0; pl_http_call_header_at(call, i, &name, &value); i++)
+		count += strcasecmp(name, wanted) == 0;
+	return count;
+}
+
 /* On failure it has been answered. */
 static bool read_key(struct pl_http_call *call, const struct pl_request *request, const char **key)
 {
-	*key = pl_http_call_header(call, "Idempotency-Key");
+	*key = pl_http_call_header(call, KEY_HEADER);
 	if (*key == NULL)
 		return true;
-	if (!key_is_fit(*key))
+	if (count_headers(call, KEY_HEADER) > 1)
+		problem_say(call, 400, "There must be at most one Idempotency-Key header.");
+	else if (!key_is_fit(*key))
 		problem_say(call, 422,
 			"Idempotency-Key must have 1 to 255 characters, none of them a control.");
 	else if (request->dedupe_key != NULL)

@@ -1,8 +1,11 @@
 """Idempotency-Key: one request for one key, however often, wherever and at once it is sent."""
+import json
+import socket
 import threading
 
 import pytest
 
+from peers import patience
 from peers.web import Answer, Gate
 
 
@@ -32,6 +35,17 @@ def test_another_body_under_the_key_is_refused(pipeline, provider, receiver):
     other = send(pipeline, provider, receiver, "k2", labels=["a"])
     assert first.status == 202 and other.status == 422 and "key" in other.json["detail"]
     pipeline.wait(first.json["requestId"], "delivered")
+
+
+@pytest.mark.parametrize("second", ["k3", "k4", ""])
+def test_two_keys_are_refused(pipeline, provider, receiver, second):
+    """Whichever was taken, the client may have meant the other."""
+    with socket.create_connection(("127.0.0.1", pipeline.port), patience.bound(10)) as wire:
+        body = json.dumps({"provider": provider.url(), "callbackUrl": receiver.url()})
+        head = ["POST / HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+        wire.sendall("\r\n".join([*head, "Idempotency-Key: k3", f"idempotency-key: {second}", "", body]).encode())
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in answer and b"one Idempotency-Key" in answer
 
 
 def test_fifty_at_once_through_two_apis(launch, provider, receiver):
