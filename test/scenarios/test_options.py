@@ -162,6 +162,20 @@ def test_a_failed_fetch_is_told(pipeline, provider, receiver, peer):
     assert seen.json["error"]["code"] == "http_status" and not receiver.requests
 
 
+def test_what_tells_of_a_failure_has_nothing_of_the_request(pipeline, provider, receiver, peer):
+    oops = peer("oops")
+    provider.answers(404)
+    oops.answers(503, 200)
+    callback = {"headers": {"Authorization": "Bearer x"}, "retries": 0}
+    request = pipeline.post(
+        provider.url(), receiver.url(), failureCallbackUrl=oops.url(), callback=callback, labels=["a"], meta={"b": 1}
+    )
+    first, again = oops.got(2)
+    record = told(pipeline, first, request, {"fetch": 1, "deliver": 0})
+    assert "authorization" not in first.headers and again.headers["webhook-attempt"] == "2"
+    assert "labels" not in record and "meta" not in record
+
+
 def test_a_failed_delivery_is_told_and_the_telling_is_retried(pipeline, provider, receiver, peer):
     oops = peer("oops")
     receiver.answers(410)
