@@ -8,6 +8,7 @@
 #include "pipeline/keys.h"
 #include "pipeline/netpolicy.h"
 #include "redis_url.h"
+#include "setting_fits.h"
 
 #define SECOND_MS 1000ull
 #define HOUR_MS   (60 * 60 * SECOND_MS)
@@ -187,6 +188,7 @@ const struct pl_setting pl_settings_shared[] = {
 			"is on this machine." },
 	{ .name = "DNS_SERVERS",
 		.type = PL_SETTING_TEXT,
+		.fits = setting_fits_name_servers,
 		.help = "Addresses of the name servers to ask, with commas between; unset: the "
 			"system's." },
 	{ .name = NULL },
@@ -195,6 +197,7 @@ const struct pl_setting pl_settings_shared[] = {
 const struct pl_setting pl_settings_worker[] = {
 	{ .name = "BIND",
 		.type = PL_SETTING_TEXT,
+		.fits = pl_setting_fits_ipv4,
 		.fallback = "127.0.0.1",
 		.help = "The IPv4 address that METRICS_PORT listens on; 0.0.0.0 for all." },
 	{ .name = "PREFETCH",
@@ -218,11 +221,13 @@ const struct pl_setting pl_settings_worker[] = {
 		.fits = fits_hosts_file },
 	{ .name = "PUBLIC_URL",
 		.type = PL_SETTING_TEXT,
+		.fits = pl_setting_fits_base_url,
 		.fallback = "http://127.0.0.1:3001",
 		.help = "Where the api is reached: dataUrl begins with it; no provider or callback "
 			"may be there." },
 	{ .name = "CA_FILE",
 		.type = PL_SETTING_TEXT,
+		.fits = setting_fits_authorities,
 		.help = "A file of the certificate authorities to trust; unset: the system's." },
 	{ .name = NULL },
 };

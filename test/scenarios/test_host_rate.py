@@ -1,5 +1,6 @@
 """A host is asked no more often than it bears: HOST_RATE, and HOSTS_FILE for named hosts."""
 import os
+import re
 import signal
 import subprocess
 
@@ -131,4 +132,5 @@ def test_a_wrong_file_stops_the_start(programs, redis, tmp_path, text):
             [program(f"fetchback-{service}")], env=env, capture_output=True, text=True,
             timeout=patience.bound(None),
         )
-        assert run.returncode == 100 and "HOSTS_FILE" in run.stdout + run.stderr, run
+        assert run.returncode == 100 and run.stdout == "", run
+        assert re.fullmatch(r"HOSTS_FILE: (line 1: |can't read ).+\.\n", run.stderr), run

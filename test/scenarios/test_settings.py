@@ -66,7 +66,34 @@ def test_flags_win_over_the_environment(programs, redis):
     assert code == 100 and port in said
 
 
-@pytest.mark.parametrize("name, setting", [("api", "API_KEYS"), ("consumer", "HOSTS_FILE"), ("responder", "API_KEYS")])
-def test_a_file_that_cannot_be_read_is_named(programs, name, setting):
-    code, said = run(name, "--check", **{setting: "/nowhere/at/all"})
-    assert code == 100 and f"{setting}: can't read /nowhere/at/all: No such file or directory.\n" in said
+UNREADABLE = "can't read /nowhere/at/all: No such file or directory"
+ADDRESSES = "it must be addresses, such as 9.9.9.9,127.0.0.1:5353,[::1]:53, without spaces"
+SERVERS = ["foo", "1.1.1", "127.0.0.1,", "127.0.0.1, 9.9.9.9", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:0", "[::1", "[::1]", "[::1]x",
+           "[127.0.0.1]:53", "9" * 99]
+WORKERS = ["consumer", "responder"]
+MISTAKES = [  # setting, value, who reads it, what is said
+    ("API_KEYS", "/nowhere/at/all", ["api", "responder"], UNREADABLE),
+    ("HOSTS_FILE", "/nowhere/at/all", WORKERS, UNREADABLE),
+    ("CA_FILE", "/nowhere/at/all", WORKERS, UNREADABLE),
+    ("CA_FILE", "/etc/passwd", WORKERS, "can't read /etc/passwd: it holds no certificates in PEM"),
+    *(("DNS_SERVERS", servers, SERVICES, ADDRESSES) for servers in SERVERS),
+    ("PUBLIC_URL", "nonsense", SERVICES, "it must begin with http:// or https://"),
+    ("PUBLIC_URL", "http://a.example:99999", SERVICES, "it has a port that is no number from 1 to 65535"),
+    ("PUBLIC_URL", "http://a.example/?x", SERVICES, "paths are added to it, so it may have neither a query nor a fragment"),
+    ("BIND", "::1", SERVICES, "it must be an IPv4 address, such as 127.0.0.1, or 0.0.0.0 for all"),
+    ("BIND", "localhost", SERVICES, "it must be an IPv4 address, such as 127.0.0.1, or 0.0.0.0 for all"),
+]
+
+
+@pytest.mark.parametrize("setting, value, names, sentence", MISTAKES)
+def test_a_value_that_cannot_work_is_one_sentence_before_anything_starts(programs, setting, value, names, sentence):
+    for name in names:
+        assert run(name, **{setting: value}) == (100, f"{setting}: {sentence}.\n")
+
+
+def test_values_that_can_work_are_taken(programs, tls):
+    servers = "9.9.9.9,127.0.0.1:5353,::1,[::1]:53"
+    for name in SERVICES:
+        settings = {"DNS_SERVERS": servers, "PUBLIC_URL": "https://a.example:8443/under/", "BIND": "0.0.0.0", "CA_FILE": tls.ca_file}
+        code, said = run(name, "--check", **settings)
+        assert code == 0 and f"DNS_SERVERS={servers}\n" in said, said

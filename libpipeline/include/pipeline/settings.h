@@ -72,6 +72,10 @@ PL_MUST_CHECK enum pl_err pl_settings_changes(
 /* --help body; markdown: a table for docs/SETTINGS.md, its heading included. */
 void pl_settings_print(const struct pl_setting *const *tables, FILE *out, bool markdown);
 
+/* Rows' fits: an IPv4 address; a URL that paths are added to. */
+bool pl_setting_fits_ipv4(const char *text, const char **why);
+bool pl_setting_fits_base_url(const char *text, const char **why);
+
 /* The rows every service shares, and the ones both workers share. */
 extern const struct pl_setting pl_settings_shared[];
 extern const struct pl_setting pl_settings_worker[];
