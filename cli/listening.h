@@ -1,5 +1,5 @@
 /*
- * listening: the address that the api will listen on, looked at before anything is started.
+ * listening: the addresses that the services will listen on, looked at before anything is started.
  */
 #ifndef CLI_LISTENING_H
 #define CLI_LISTENING_H
@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 bool listening_is_loopback(const char *bind);
-/* 0, or PL_EXIT_SETTING having said why nobody can listen there. */
-int listening_check(const char *bind, const char *port);
+/* False having said why nobody can listen there; setting: which one says so. */
+bool listening_check(const char *setting, const char *bind, unsigned port);
 /* Where a person on this machine finds it. */
 void listening_url(const char *bind, const char *port, char *out, size_t size);
 

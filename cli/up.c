@@ -1,7 +1,7 @@
 /*
  * up: Redis, the api and the workers on this machine, under one supervisor.
  *
- *   flags -> environment -> ask every program (--check) -> folder, port -> plan -> supervise
+ *   flags -> environment -> ask every program (--check) -> folder, ports -> plan -> supervise
  *
  * What is wrong is told before anything is started: sentences on stderr, exit code 100.
  */
@@ -175,11 +175,62 @@ static int redis_prepare(struct up *up)
 	return code;
 }
 
-static int port_check(struct up *up)
+static uint64_t number_known(const struct up *up, const char *name)
 {
+	char *text = knowledge_value(&up->knowledge, name);
+	uint64_t number;
+
+	/* Printed from a number, so this is a name that no program knows. */
+	if (pl_number_parse(text, strlen(text), UINT64_MAX, &number) != PL_OK)
+		number = 0;
+	free(text);
+	return number;
+}
+
+/* False having said why the api can't have its port. */
+static bool port_check(const struct up *up)
+{
+	uint64_t port = number_known(up, "PORT");
+
+	if (port == 0)
+		fputs("fetchback up: PORT must be one that you can be told to post to\n", stderr);
+	return port != 0 && listening_check("PORT", up->bind, (unsigned)port);
+}
+
+/* False having said of which workers there is no port for their metrics. */
+static bool metrics_ports_check(const struct up *up)
+{
+	uint64_t first = number_known(up, "METRICS_PORT"), api = number_known(up, "PORT");
+	uint64_t workers = pl_settings_number(up->settings, "CONSUMERS") +
+			   pl_settings_number(up->settings, "RESPONDERS");
+	bool are_free = true;
+
+	if (first + workers > UINT16_MAX) {
+		fputs("METRICS_PORT: there are not enough ports above it for all workers\n",
+			stderr);
+		return false;
+	}
+	for (uint64_t port = first; first != 0 && port < first + workers; port++) {
+		if (port == api)
+			fprintf(stderr,
+				"fetchback up: METRICS_PORT: a worker would take %" PRIu64
+				", which is PORT\n",
+				port);
+		if (port == api || !listening_check("METRICS_PORT", up->bind, (unsigned)port))
+			are_free = false;
+	}
+	return are_free;
+}
+
+static int ports_check(struct up *up)
+{
+	bool is_free, are_free;
+
 	up->port = knowledge_value(&up->knowledge, "PORT");
 	up->bind = knowledge_value(&up->knowledge, "BIND");
-	return listening_check(up->bind, up->port);
+	is_free = port_check(up);
+	are_free = metrics_ports_check(up);
+	return is_free && are_free ? 0 : PL_EXIT_SETTING;
 }
 
 /* The workers, who don't know PORT, make addresses of it. */
@@ -204,18 +255,6 @@ static int loopback_open(struct up *up)
 	if (up->opens_loopback)
 		give_all("ALLOW_NETWORKS", LOOPBACK);
 	return 0;
-}
-
-static uint64_t number_known(const struct up *up, const char *name)
-{
-	char *text = knowledge_value(&up->knowledge, name);
-	uint64_t number;
-
-	/* Printed from a number, so this is a name that no program knows. */
-	if (pl_number_parse(text, strlen(text), UINT64_MAX, &number) != PL_OK)
-		number = 0;
-	free(text);
-	return number;
 }
 
 static uint64_t stop_max_ms(const struct up *up)
@@ -265,11 +304,6 @@ static int services_prepare(struct up *up)
 	uint64_t consumers = pl_settings_number(up->settings, "CONSUMERS");
 	uint64_t responders = pl_settings_number(up->settings, "RESPONDERS");
 
-	if (number_known(up, "METRICS_PORT") + consumers + responders > UINT16_MAX) {
-		fputs("METRICS_PORT: there are not enough ports above it for all workers\n",
-			stderr);
-		return PL_EXIT_SETTING;
-	}
 	service_add(up, API, kind_names[API]);
 	workers_add(up, CONSUMER, consumers);
 	workers_add(up, RESPONDER, responders);
@@ -285,7 +319,7 @@ static int prepare(struct up *up)
 		programs_ask,
 		mistakes_tell,
 		redis_prepare, /* who finds the folder in use is not told that the port is, too */
-		port_check,
+		ports_check,
 		address_choose,
 		loopback_open,
 		services_prepare,

@@ -1,4 +1,5 @@
 """`fetchback up`: starts everything, heals it, and takes everything with it when it goes."""
+import contextlib
 import json
 import os
 import pty
@@ -277,6 +278,45 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path, programs):
     assert code == 100
     assert said.count("\n") == 1 and port in said
     assert not (tmp_path / "data" / "appendonlydir").exists(), "Redis was started for nothing"
+
+
+def test_every_port_that_is_taken_is_named_before_anything_starts(tmp_path, programs):
+    with contextlib.ExitStack() as held:
+        port, metrics = (held.enter_context(stage.bound_socket()) for _ in range(2))
+        for one in (port, metrics):
+            one.listen(1)
+        taken, base = port.getsockname()[1], metrics.getsockname()[1]
+        code, said = run(PORT=str(taken), METRICS_PORT=str(base), CONSUMERS="1", RESPONDERS="0", DATA_DIR=str(tmp_path / "data"))
+    busy = "can't listen on 127.0.0.1 port {}: it is taken; choose another\n"
+    assert (code, said) == (100, "".join(f"fetchback up: {name}: {busy.format(number)}"
+                                         for name, number in (("PORT", taken), ("METRICS_PORT", base))))
+
+
+def test_the_second_worker_has_a_port_too(tmp_path, programs):
+    with stage.bound_socket() as taken:
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        code, said = run(PORT=str(stage.free_port()), METRICS_PORT=str(port - 1), DATA_DIR=str(tmp_path / "data"))
+    assert code == 100 and f"METRICS_PORT: can't listen on 127.0.0.1 port {port}: " in said
+    assert all(line.startswith("fetchback up: METRICS_PORT: ") for line in said.splitlines()), said
+
+
+def test_the_metrics_keep_off_the_port_of_the_api(tmp_path, programs):
+    port = stage.free_port()
+    code, said = run(PORT=str(port), METRICS_PORT=str(port), RESPONDERS="0", DATA_DIR=str(tmp_path / "data"))
+    assert code == 100
+    assert said == f"fetchback up: METRICS_PORT: a worker would take {port}, which is PORT\n"
+
+
+WRONG = {"CA_FILE": "/nowhere/at/all", "HOSTS_FILE": "/nowhere/at/all", "API_KEYS": "/nowhere/at/all", "DNS_SERVERS": "foo",
+         "PUBLIC_URL": "nonsense", "BIND": "::1", "ALLOW_NETWORKS": "10.0.0.0/99", "REDIS_MEMORY": "much"}
+
+
+def test_what_can_only_be_found_wrong_by_looking_is_told_with_the_rest(tmp_path, programs):
+    code, said = run(**WRONG, PORT=str(stage.free_port()), DATA_DIR=str(tmp_path / "data"))
+    assert code == 100
+    assert sorted(re.match("[A-Z_]*", line).group() for line in said.splitlines()) == sorted(WRONG), said
+    assert not (tmp_path / "data").exists()
 
 
 def test_every_mistake_is_told_once_before_anything_starts(tmp_path, programs):
