@@ -64,13 +64,13 @@ static void help(FILE *out, const struct verb *verb)
 		"usage: fetchback %s ID... [--api URL] [--json]\n"
 		"       fetchback %s FILTER... | --all [--api URL] [--json]\n\n"
 		"%s"
-		"With filters it is done to all requests that they select, a thousand a call; "
-		"stderr\n"
+		"With filters it is done to all requests that they select, %s; stderr\n"
 		"tells how far it is, and what forbids it is counted as refused.%s\n\n" FILTERS_HELP
 		"  --all           every request\n"
 		"  --dry-run       tells how many that are, and changes nothing\n"
 		"  --yes           does not ask\n" ARGUMENTS_HELP,
 		verb->name, verb->name, verb->explains,
+		verb->in_bulk ? "a thousand a call" : "one after the other",
 		verb == &verbs[DELETE] ? "\n"
 					 "On a terminal it asks first; elsewhere it needs --yes."
 		: verb->asks           ? "\nOn a terminal it asks first."
