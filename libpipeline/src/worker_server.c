@@ -1,6 +1,7 @@
 /*
  * The server of a worker's metrics. Its threads read atomics and nothing else of the worker.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "pipeline/clock.h"
@@ -13,6 +14,8 @@
 #define BODY_MS     5000
 #define IDLE_MS     1000 /* who asks comes every 15 s: kept connections would hold both threads */
 #define STOP_MS     1000 /* of PL_SERVICE_STOP_MS */
+
+static _Thread_local char complaint[256];
 
 static void answer_problem(
 	struct pl_http_call *call, int status, const char *headers, const char *detail)
@@ -106,10 +109,13 @@ enum pl_err worker_server_start(
 		.arg = metrics,
 	};
 	enum pl_err err = pl_http_server_start(&options, &metrics->server, why);
-	if (err == PL_OK)
-		pl_log(PL_LOG_INFO, NULL, "metrics", "http://%s:%u/metrics", options.bind,
-			options.port);
-	return err;
+	if (err != PL_OK) {
+		snprintf(complaint, sizeof complaint, "METRICS_PORT: %s", *why);
+		*why = complaint;
+		return err;
+	}
+	pl_log(PL_LOG_INFO, NULL, "metrics", "http://%s:%u/metrics", options.bind, options.port);
+	return PL_OK;
 }
 
 bool worker_server_stop(struct worker_metrics *metrics)

@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_is_named(redis, tmp_path, programs):
         env = {"PATH": os.environ["PATH"], "REDIS_URL": redis.url, "METRICS_PORT": str(port)}
         worker = Process("consumer", [program("fetchback-consumer")], str(tmp_path), env).launch()
         assert worker.wait() == 100
-    assert f"port {port} is taken" in worker.log()
+    assert f"METRICS_PORT: port {port} is taken" in worker.log()
 
 
 # ---- the format, and those who rely on it ---------------------------------------------------------------
