@@ -1,5 +1,6 @@
 # flags: one interface target that carries the language, the warnings and the hardening.
 include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
 include(CheckLinkerFlag)
 
 set(CMAKE_C_STANDARD 17)
@@ -25,7 +26,21 @@ else()
 			target_compile_options(flags INTERFACE ${flag})
 		endif()
 	endforeach()
-	target_compile_options(flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
+	# 3 also checks sizes that are known only when it runs; what does not know it has 2.
+	set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
+	check_c_source_compiles("#include <stdio.h>
+		#if !defined(__USE_FORTIFY_LEVEL) || __USE_FORTIFY_LEVEL < 3
+		#error 2 is all there is
+		#endif
+		int main(void) { return 0; }" HAVE_FORTIFY_SOURCE_3)
+	unset(CMAKE_REQUIRED_FLAGS)
+	if(HAVE_FORTIFY_SOURCE_3)
+		set(fortify 3)
+	else()
+		set(fortify 2)
+	endif()
+	target_compile_options(flags INTERFACE
+		$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=${fortify}>)
 	foreach(flag -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 		string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
 		check_linker_flag(C ${flag} ${have})
