@@ -191,7 +191,9 @@ def test_what_goes_on_up_to_the_most_is_whole(resumed):
     assert pipeline.data(request) == larger
 
 
-@pytest.mark.parametrize("again", [rest, lambda seen: Answer(body=OTHERS)], ids=["going on", "anew"])
+@pytest.mark.parametrize(
+    "again", [rest, lambda seen: Answer(body=OTHERS)], ids=["going on", "anew"]
+)
 def test_what_goes_wrong_is_told_before_where_it_began(resumed, again):
     def answer(seen):
         said = again(seen)
