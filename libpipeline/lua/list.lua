@@ -3,12 +3,14 @@
 --
 -- Indexes: "i" of all, "x" of the failed, "n:<label>" of a label.
 -- ARGV: index, slot (-1: the newest), position in it (-1: its end), id there ("" any), how many,
---   host concurrency, host rate, cold ms
+--   host concurrency, host rate, cold ms, owner ("" may see all)
 -- Returns { next slot (-1: the end), next position, next id, then per request as find: id, record,
 --   held, reason, until, ahead, slot, position }.
 local index, slot, position, expected = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local most = tonumber(ARGV[5])
 local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
+local owner = ARGV[9]
+local STEP_BYTES = 512 * 1024 -- of records in one answer, or a single one that is longer
 local EMPTY_MAX = 50 -- slots passed over that hold nothing any more
 local now = now_ms()
 
@@ -47,9 +49,14 @@ local next_id = #ids > most and table.remove(ids, 1) or ''
 local bytes = 0
 for i = #ids, 1, -1 do
 	local id = ids[i]
-	local record = call('GET', record_key(id))
-	if record then
-		bytes = bytes + #record
+	local size = call('STRLEN', record_key(id))
+	if bytes > 0 and bytes + size > STEP_BYTES then
+		from, next_id = from + i, id -- it and the rest are for the next call
+		break
+	end
+	if size > 0 and (owner == '' or head_line(id)[6] == owner) then
+		local record = call('GET', record_key(id))
+		bytes = bytes + size
 		local last = split(last_of(record))
 		local q = queue_of(last[3])
 		local held = q and holder_of(q, id) and 1 or 0
@@ -58,10 +65,6 @@ for i = #ids, 1, -1 do
 			reason, till, ahead = waiting_of(id, last, split(string.sub(record, 1, HEAD_MAX)), now, limits)
 		end
 		for _, value in ipairs({ id, record, held, reason, till, ahead, slot, from + i - 1 }) do answer[#answer + 1] = value end
-	end
-	if bytes > ANSWER_MAX then
-		if i > 1 then from, next_id = from + i - 1, ids[i - 1] end -- the rest is for the next call
-		break
 	end
 end
 if from > 0 then

@@ -192,8 +192,8 @@ static void on_list(void *arg, enum pl_err err, const redisReply *reply)
 	free(call);
 }
 
-void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_list_place *place,
-	pl_list_cb cb, void *arg)
+void pl_queue_list(struct pl_queue *queue, const char *index, const char *owner,
+	const struct pl_list_place *place, pl_list_cb cb, void *arg)
 {
 	struct list_call *call = pl_alloc(sizeof *call);
 	*call = (struct list_call) { cb, arg };
@@ -201,7 +201,7 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 	snprintf(slot, sizeof slot, "%" PRId64, place->slot);
 	snprintf(position, sizeof position, "%" PRId64, place->position);
 	struct args args;
-	args_begin(&args, 8);
+	args_begin(&args, 9);
 	args_text(&args, index);
 	args_text(&args, slot);
 	args_text(&args, position);
@@ -210,6 +210,7 @@ void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_li
 	args_number(&args, queue->options.host_concurrency);
 	args_number(&args, queue->options.host_rate);
 	args_number(&args, PL_COLD_MS);
+	args_text(&args, owner);
 	args_eval(&args, queue, LIST, on_list, call);
 }
 

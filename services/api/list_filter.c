@@ -232,11 +232,13 @@ static bool step_on(struct list_walk *walk)
 	char index[LIST_INDEX_SIZE];
 	if (walk->examined > 0 && list_filter_is_past(walk->filter, &walk->place))
 		walk->place.slot = -1;
-	if (walk->examined >= LIST_EXAMINED || (walk->examined > 0 && walk->place.slot < 0))
+	if (walk->examined >= LIST_EXAMINED || walk->bytes >= LIST_EXAMINED_BYTES ||
+		(walk->examined > 0 && walk->place.slot < 0))
 		return false;
 	list_filter_index(walk->filter, index);
-	walk->err = store_list(walk->store, index, &walk->place, walk->step);
+	walk->err = store_list(walk->store, index, walk->filter->owner, &walk->place, walk->step);
 	walk->examined += PL_LIST_MAX; /* slots that hold nothing any more count as much */
+	walk->bytes += walk->step->bytes;
 	walk->at = 0;
 	if (walk->err == PL_OK)
 		walk->place = walk->step->count > 0 ? walk->step->places[0] : walk->step->next;

@@ -10,10 +10,11 @@
 
 #include "store.h"
 
-#define LIST_LIMIT      100
-#define LIST_LIMIT_MAX  1000
-#define LIST_EXAMINED   2000 /* records read for one page; it may be short for that */
-#define LIST_INDEX_SIZE (PL_LABEL_SIZE_MAX + sizeof("n:"))
+#define LIST_LIMIT          100
+#define LIST_LIMIT_MAX      1000
+#define LIST_EXAMINED       2000 /* records read for one page; it may be short for that */
+#define LIST_EXAMINED_BYTES (2 * 1024 * 1024) /* of them, about: 2000 plain ones have 1.4 MiB */
+#define LIST_INDEX_SIZE     (PL_LABEL_SIZE_MAX + sizeof("n:"))
 #define LIST_CURSOR_SIZE \
 	(PL_UUID_SIZE + 48) /* a letter, two numbers of 20 digits, an id, what is between */
 
@@ -47,7 +48,7 @@ struct list_walk {
 	char (*again)[PL_UUID_SIZE]; /* seen ids that may stand twice; NULL: none */
 	size_t again_count;
 	size_t at; /* in step */
-	size_t examined;
+	size_t examined, bytes;
 	struct pl_list_place place; /* of what comes next; slot -1: the end */
 	enum pl_err err;
 };

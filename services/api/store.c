@@ -44,7 +44,7 @@ struct find_wait {
 	struct store_wait wait;
 	const char *id;
 	unsigned watch_s;      /* 0: no */
-	struct pl_found found; /* text and reason are copies */
+	struct pl_found found; /* kept */
 };
 
 struct bytes_wait {
@@ -404,14 +404,19 @@ void store_push_all(struct store *store, const struct store_pushing *pushing, si
 
 /* ---- reading ---- */
 
+struct pl_found store_keep(const struct pl_found *found)
+{
+	struct pl_found kept = *found;
+	kept.text = pl_strndup(found->text, found->text_len);
+	kept.reason = pl_strdup(found->reason);
+	return kept;
+}
+
 static void on_found(void *arg, enum pl_err err, const struct pl_found *found)
 {
 	struct find_wait *find = arg;
-	if (err == PL_OK) {
-		find->found = *found;
-		find->found.text = pl_strndup(found->text, found->text_len);
-		find->found.reason = pl_strdup(found->reason);
-	}
+	if (err == PL_OK)
+		find->found = store_keep(found);
 	store_finish(&find->wait, err, pl_err_name(err));
 }
 
@@ -444,22 +449,24 @@ static uint64_t data_expires_ms(const struct store *store, const struct pl_recor
 	       (last->state == PL_STATE_FAILED ? store->keep_dead_ms : store->keep_data_ms);
 }
 
-enum pl_err store_read(const struct store *store, const char *id, const struct pl_found *found,
-	struct store_found *out)
+enum pl_err store_read(
+	const struct store *store, const char *id, struct pl_found *kept, struct store_found *out)
 {
 	struct pl_record *record;
-	enum pl_err err = pl_record_decode(id, found->text, found->text_len, &record);
-	if (err != PL_OK)
-		return err;
-	*out = (struct store_found) {
-		.record = record,
-		.state = state_of(record, found),
-		.waiting = { .until_ms = found->until_ms, .ahead = found->ahead },
-		.data_expires_ms = data_expires_ms(store, record),
-	};
-	if (*found->reason != '\0')
-		out->waiting.reason = pl_strdup(found->reason);
-	return PL_OK;
+	enum pl_err err = pl_record_decode(id, kept->text, kept->text_len, &record);
+	if (err == PL_OK) {
+		*out = (struct store_found) {
+			.record = record,
+			.state = state_of(record, kept),
+			.waiting = { .until_ms = kept->until_ms, .ahead = kept->ahead },
+			.data_expires_ms = data_expires_ms(store, record),
+		};
+		if (*kept->reason != '\0')
+			out->waiting.reason = pl_strdup(kept->reason);
+	}
+	free((void *)kept->text); /* our copies, const by their type only */
+	free((void *)kept->reason);
+	return err;
 }
 
 enum pl_err store_find_watched(
@@ -469,10 +476,7 @@ enum pl_err store_find_watched(
 	enum pl_err err = store_call(store, &find.wait);
 	if (err != PL_OK)
 		return err;
-	err = store_read(store, id, &find.found, out);
-	free((void *)find.found.text); /* our copies, const by their type only */
-	free((void *)find.found.reason);
-	return err;
+	return store_read(store, id, &find.found, out);
 }
 
 enum pl_err store_find(struct store *store, const char *id, struct store_found *out)

@@ -101,14 +101,15 @@ PL_MUST_CHECK enum pl_err store_hold(struct store *store, enum pl_stage stage, b
 PL_MUST_CHECK enum pl_err store_queues(struct store *store, struct pl_queues *out);
 
 /* One step back through an index of pl_queue_list, newest first: count <= PL_LIST_MAX. Those
- * that can't be read are left out. */
+ * that can't be read are left out. owner: "" sees all, else only its own. */
 struct store_listed {
 	struct pl_list_place next;
 	struct store_found items[PL_LIST_MAX];    /* store_found_fini each */
 	struct pl_list_place places[PL_LIST_MAX]; /* where they stand: a listing can go on there */
 	size_t count;
+	size_t bytes; /* of the records that were read */
 };
-PL_MUST_CHECK enum pl_err store_list(struct store *store, const char *index,
+PL_MUST_CHECK enum pl_err store_list(struct store *store, const char *index, const char *owner,
 	const struct pl_list_place *place, struct store_listed *out);
 
 /* --- store_tails.c: following a request while its record grows --- */

@@ -293,9 +293,11 @@ enum pl_err store_queues(struct store *store, struct pl_queues *out)
 
 struct list_wait {
 	struct store_wait wait;
-	const char *index;
+	const char *index, *owner;
 	const struct pl_list_place *place;
 	struct store_listed *out;
+	struct pl_found kept[PL_LIST_MAX]; /* of out's places */
+	size_t count;
 };
 
 static void on_list(void *arg, enum pl_err err, const struct pl_list_place *next,
@@ -303,13 +305,10 @@ static void on_list(void *arg, enum pl_err err, const struct pl_list_place *next
 {
 	struct list_wait *list = arg;
 	struct store_listed *out = list->out;
-	out->count = 0;
 	out->next = *next;
 	for (size_t i = 0; err == PL_OK && i < count; i++) {
-		out->places[out->count] = items[i].place;
-		if (store_read(list->wait.store, items[i].id, &items[i].found,
-			    &out->items[out->count]) == PL_OK)
-			out->count++;
+		out->places[i] = items[i].place;
+		list->kept[list->count++] = store_keep(&items[i].found);
 	}
 	store_finish(&list->wait, err, pl_err_name(err));
 }
@@ -317,18 +316,26 @@ static void on_list(void *arg, enum pl_err err, const struct pl_list_place *next
 static void begin_list(struct store_wait *wait)
 {
 	struct list_wait *list = (struct list_wait *)wait;
-	pl_queue_list(wait->store->queue, list->index, list->place, on_list, list);
+	pl_queue_list(wait->store->queue, list->index, list->owner, list->place, on_list, list);
 }
 
-enum pl_err store_list(struct store *store, const char *index, const struct pl_list_place *place,
-	struct store_listed *out)
+enum pl_err store_list(struct store *store, const char *index, const char *owner,
+	const struct pl_list_place *place, struct store_listed *out)
 {
 	struct list_wait list = {
 		.wait.begin = begin_list,
 		.index = index,
+		.owner = owner,
 		.place = place,
 		.out = out,
 	};
-	out->count = 0;
-	return store_call(store, &list.wait);
+	out->count = out->bytes = 0;
+	enum pl_err err = store_call(store, &list.wait);
+	for (size_t i = 0; i < list.count; i++) {
+		const struct pl_list_place at = out->places[i];
+		out->bytes += list.kept[i].text_len;
+		if (store_read(store, at.id, &list.kept[i], &out->items[out->count]) == PL_OK)
+			out->places[out->count++] = at;
+	}
+	return err;
 }

@@ -68,9 +68,12 @@ PL_MUST_CHECK enum pl_err store_call(struct store *store, struct store_wait *wai
 /* On the loop, once: the handler goes on, and wait is not the loop's any more. */
 void store_finish(struct store_wait *wait, enum pl_err err, const char *why);
 
-/* A record as the queue found it, decoded, and why it waits. */
-PL_MUST_CHECK enum pl_err store_read(const struct store *store, const char *id,
-	const struct pl_found *found, struct store_found *out);
+/* On the loop: what the queue has found, for its handler to keep. A record may be a MiB: it is
+ * decoded by who asked for it, and nobody else waits meanwhile. */
+struct pl_found store_keep(const struct pl_found *found);
+/* Decodes and frees what was kept, and says why it waits. */
+PL_MUST_CHECK enum pl_err store_read(
+	const struct store *store, const char *id, struct pl_found *kept, struct store_found *out);
 
 /* store_control.c, all on the loop: a worker has let go of a request (id ""; of any); nothing more
  * is waited for. */

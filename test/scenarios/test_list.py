@@ -1,9 +1,11 @@
 """Many requests, newest first, a page at a time; and what is done to all that a filter selects."""
+import json
 import time
 
 import pytest
 
 from peers import patience
+from peers.keys import Keys, keyed
 from peers.redis import Redis
 from peers.web import Answer, Gate
 
@@ -180,6 +182,41 @@ def test_bulk_cancel_waits_for_the_workers_together(launch, provider, receiver):
         pipeline.consumer.cont()
         patience.until(lambda: provider.busy == 0, "both to be cut")
     gate.open()
+
+
+# -- large records
+
+LARGE = "\x7f" * (256 * 1024 - 8)  # each character is six in the record
+
+
+def post_one(pipeline, body):
+    fetch = {"method": "POST", "body": body}
+    request = {"provider": "http://127.0.0.1:9/", "callbackUrl": "http://127.0.0.1:9/", "fetch": fetch}
+    reply = pipeline.call("POST", "/requests", json.dumps(request, ensure_ascii=False))
+    assert reply.status == 202, reply
+    return reply.json["requestId"]
+
+
+def test_large_records_make_short_pages_that_miss_nothing(launch):
+    pipeline = launch(consumers=0, responders=0)
+    ids = [post_one(pipeline, body) for _ in range(4) for body in (LARGE, "x", LARGE[: 30 * 1024], "x", LARGE)]
+    for limit in (1, 3, 1000):
+        assert listed(pipeline, f"limit={limit}") == ids[::-1], limit
+    nothing = pages(pipeline, "host=nothing.example")
+    assert not any(page["requests"] for page in nothing)
+    assert len(nothing) >= 4, "two of 1.5 MiB are enough for a page"
+
+
+def test_what_others_sent_takes_nothing_from_a_page(launch, tmp_path):
+    keys = Keys(tmp_path).write(("alice", "wonder"), ("bob", "builder"))
+    pipeline = launch(consumers=0, responders=0, API_KEYS=keys.path)
+    alice, bob = keyed(pipeline, "wonder"), keyed(pipeline, "builder")
+    ids = []
+    for _ in range(3):
+        ids.append(post_one(alice, "x"))
+        post_one(bob, LARGE), post_one(bob, LARGE)
+    page, *more = pages(alice)
+    assert [record["requestId"] for record in page["requests"]] == ids[::-1] and not more
 
 
 # -- a large backlog

@@ -156,10 +156,10 @@ enum pl_err store_hold(struct store *store, enum pl_stage stage, bool hold)
 	return err;
 }
 
-enum pl_err store_list(struct store *store, const char *index, const struct pl_list_place *place,
-	struct store_listed *out)
+enum pl_err store_list(struct store *store, const char *index, const char *owner,
+	const struct pl_list_place *place, struct store_listed *out)
 {
-	(void)store, (void)place;
+	(void)store, (void)place, (void)owner;
 	pthread_mutex_lock(&turn);
 	enum pl_err err = world.err;
 	(void)snprintf(world.index, sizeof(world.index), "%s", index);

@@ -198,11 +198,12 @@ struct pl_listed {
 	struct pl_list_place place; /* a listing can go on with it */
 	struct pl_found found;
 };
-/* One step back through an index, newest first: "i" of all, "x" of the failed, "n:<label>". */
+/* One step back through an index, newest first: "i" of all, "x" of the failed, "n:<label>". owner:
+ * "" sees all, else only its own. About half a MiB at most, or one longer record. */
 typedef void (*pl_list_cb)(void *arg, enum pl_err err, const struct pl_list_place *next,
 	const struct pl_listed *items, size_t count);
-void pl_queue_list(struct pl_queue *queue, const char *index, const struct pl_list_place *place,
-	pl_list_cb cb, void *arg);
+void pl_queue_list(struct pl_queue *queue, const char *index, const char *owner,
+	const struct pl_list_place *place, pl_list_cb cb, void *arg);
 
 /* bytes is NULL unless err is PL_OK; PL_ENOTFOUND when it is gone. */
 typedef void (*pl_bytes_cb)(void *arg, enum pl_err err, const char *bytes, size_t len);
