@@ -18,12 +18,7 @@ bool list_read_filter(
 	enum pl_err err = list_filter_read(
 		pl_http_call_query(call), limit, caller_scope(caller_of(call)), filter, faults);
 	if (err != PL_OK)
-		problem_answer(
-			call, &(struct problem) {
-				      .status = 422,
-				      .detail = "The query is wrong; errors names each fault.",
-				      .faults = faults,
-			      });
+		problem_query(call, faults);
 	accept_give_faults(api, faults);
 	return err == PL_OK;
 }

@@ -10,6 +10,7 @@
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
 #include "pipeline/uuid.h"
+#include "query.h"
 
 #define SLOT_SLACK    6   /* an id's clock is an api's, an index' slot is Redis' */
 #define PARAMETER_MAX 512 /* longer than any fit value */
@@ -126,32 +127,16 @@ static void take(const struct parameter *parameter, const char *query, struct li
 	pl_buf_fini(&value);
 }
 
-/* A name that is misspelt would select more than was meant, and one given twice something else. */
-static void check_names(const char *query, struct pl_faults *faults)
-{
-	unsigned given[PARAMETERS] = { 0 };
-	for (const char *at = query; *at != '\0';) {
-		size_t len = strcspn(at, "=&"), i = 0;
-		while (i < PARAMETERS && (strlen(parameters[i].name) != len ||
-						 memcmp(parameters[i].name, at, len) != 0))
-			i++;
-		if (i == PARAMETERS && len > 0)
-			pl_faults_add(faults, "", "the query parameter \"%.*s\" is not known",
-				len < 64 ? (int)len : 64, at);
-		else if (len > 0 && given[i]++ == 1)
-			pl_faults_add(faults, parameters[i].name, "is given twice");
-		at += strcspn(at, "&");
-		at += *at == '&';
-	}
-}
-
 enum pl_err list_filter_read(const char *query, size_t limit, const char *owner,
 	struct list_filter *out, struct pl_faults *faults)
 {
 	*out = (struct list_filter) {
 		.limit = limit, .owner = owner, .place = { .slot = -1, .position = -1 }
 	};
-	check_names(query, faults);
+	const char *known[PARAMETERS + 1] = { NULL };
+	for (size_t i = 0; i < PARAMETERS; i++)
+		known[i] = parameters[i].name;
+	query_check(query, known, faults);
 	for (size_t i = 0; i < PARAMETERS; i++)
 		take(&parameters[i], query, out, faults);
 	return faults->count == 0 ? PL_OK : PL_EINVAL;

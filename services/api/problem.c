@@ -59,6 +59,15 @@ void problem_input(struct pl_http_call *call, enum pl_err err, const struct pl_f
 	problem_answer(call, &problem);
 }
 
+void problem_query(struct pl_http_call *call, const struct pl_faults *faults)
+{
+	problem_answer(call, &(struct problem) {
+				     .status = 422,
+				     .detail = "The query is wrong; errors names each fault.",
+				     .faults = faults,
+			     });
+}
+
 void problem_no_redis(struct pl_http_call *call)
 {
 	problem_answer(call, &(struct problem) {

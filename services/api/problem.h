@@ -29,6 +29,8 @@ void problem_answer(struct pl_http_call *call, const struct problem *problem);
 void problem_say(struct pl_http_call *call, int status, const char *detail);
 /* A body that pl_request_parse, or what reads like it, has refused. */
 void problem_input(struct pl_http_call *call, enum pl_err err, const struct pl_faults *faults);
+/* 422: the parameters behind the '?'. */
+void problem_query(struct pl_http_call *call, const struct pl_faults *faults);
 /* 503. */
 void problem_no_redis(struct pl_http_call *call);
 /* 503 to who wanted something changed: nothing was, or nobody knows, as store.h tells by err. */

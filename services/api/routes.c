@@ -3,10 +3,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "accept.h"
 #include "batch_text.h"
 #include "handlers.h"
 #include "pipeline/clock.h"
 #include "problem.h"
+#include "query.h"
 
 #define ALLOW_SIZE 128
 #define CHALLENGE  "WWW-Authenticate: Bearer realm=\"fetchback\""
@@ -24,35 +26,39 @@ struct route {
 	void (*handle)(struct api *api, struct pl_http_call *call, const char *id);
 	size_t json_max; /* takes a JSON body of at most so many bytes; 0: takes none */
 	enum access access;
+	const char *const *query; /* its parameters; NULL: its handler looks at them, if anyone */
 };
 
+static const char *const no_query[] = { NULL };
+static const char *const log_query[] = { "follow", NULL };
+
 static const struct route routes[] = {
-	{ "POST", "/", accept_one, PL_REQUEST_BODY_MAX, BY_KEY },
-	{ "POST", "/requests", accept_one, PL_REQUEST_BODY_MAX, BY_KEY },
-	{ "GET", "/requests", list_show, 0, BY_KEY },
-	{ "POST", "/requests/batch", batch_accept, BATCH_BODY_MAX, BY_KEY },
-	{ "POST", "/requests/cancel", bulk_cancel, 0, BY_KEY },
-	{ "POST", "/requests/redeliver", bulk_redeliver, 0, BY_KEY },
-	{ "POST", "/requests/refetch", bulk_refetch, 0, BY_KEY },
-	{ "GET", "/requests/{id}", requests_show, 0, BY_KEY },
-	{ "DELETE", "/requests/{id}", lifecycle_delete, 0, BY_KEY },
-	{ "GET", "/requests/{id}/logs", requests_log, 0, BY_KEY },
-	{ "GET", "/requests/{id}/data", data_send, 0, BY_LINK },
-	{ "POST", "/requests/{id}/cancel", lifecycle_cancel, 0, BY_KEY },
-	{ "POST", "/requests/{id}/pause", lifecycle_pause, 0, BY_KEY },
-	{ "POST", "/requests/{id}/resume", lifecycle_resume, 0, BY_KEY },
-	{ "POST", "/requests/{id}/redeliver", lifecycle_redeliver, 0, BY_KEY },
-	{ "POST", "/requests/{id}/refetch", lifecycle_refetch, 0, BY_KEY },
-	{ "POST", "/validate", validate_one, PL_REQUEST_BODY_MAX, BY_KEY },
-	{ "GET", "/queues", queues_show, 0, BY_ADMIN },
-	{ "POST", "/queues/requests/pause", queues_pause_requests, 0, BY_ADMIN },
-	{ "POST", "/queues/requests/resume", queues_resume_requests, 0, BY_ADMIN },
-	{ "POST", "/queues/responses/pause", queues_pause_responses, 0, BY_ADMIN },
-	{ "POST", "/queues/responses/resume", queues_resume_responses, 0, BY_ADMIN },
-	{ "GET", "/healthz", health_alive, 0, BY_ANYBODY },
-	{ "GET", "/readyz", health_ready, 0, BY_ANYBODY },
-	{ "GET", "/metrics", metrics_tell, 0, BY_ADMIN },
-	{ "GET", "/openapi.json", openapi_show, 0, BY_ANYBODY },
+	{ "POST", "/", accept_one, PL_REQUEST_BODY_MAX, BY_KEY, NULL },
+	{ "POST", "/requests", accept_one, PL_REQUEST_BODY_MAX, BY_KEY, NULL },
+	{ "GET", "/requests", list_show, 0, BY_KEY, NULL },
+	{ "POST", "/requests/batch", batch_accept, BATCH_BODY_MAX, BY_KEY, NULL },
+	{ "POST", "/requests/cancel", bulk_cancel, 0, BY_KEY, NULL },
+	{ "POST", "/requests/redeliver", bulk_redeliver, 0, BY_KEY, NULL },
+	{ "POST", "/requests/refetch", bulk_refetch, 0, BY_KEY, NULL },
+	{ "GET", "/requests/{id}", requests_show, 0, BY_KEY, no_query },
+	{ "DELETE", "/requests/{id}", lifecycle_delete, 0, BY_KEY, NULL },
+	{ "GET", "/requests/{id}/logs", requests_log, 0, BY_KEY, log_query },
+	{ "GET", "/requests/{id}/data", data_send, 0, BY_LINK, NULL },
+	{ "POST", "/requests/{id}/cancel", lifecycle_cancel, 0, BY_KEY, NULL },
+	{ "POST", "/requests/{id}/pause", lifecycle_pause, 0, BY_KEY, NULL },
+	{ "POST", "/requests/{id}/resume", lifecycle_resume, 0, BY_KEY, NULL },
+	{ "POST", "/requests/{id}/redeliver", lifecycle_redeliver, 0, BY_KEY, NULL },
+	{ "POST", "/requests/{id}/refetch", lifecycle_refetch, 0, BY_KEY, NULL },
+	{ "POST", "/validate", validate_one, PL_REQUEST_BODY_MAX, BY_KEY, NULL },
+	{ "GET", "/queues", queues_show, 0, BY_ADMIN, no_query },
+	{ "POST", "/queues/requests/pause", queues_pause_requests, 0, BY_ADMIN, NULL },
+	{ "POST", "/queues/requests/resume", queues_resume_requests, 0, BY_ADMIN, NULL },
+	{ "POST", "/queues/responses/pause", queues_pause_responses, 0, BY_ADMIN, NULL },
+	{ "POST", "/queues/responses/resume", queues_resume_responses, 0, BY_ADMIN, NULL },
+	{ "GET", "/healthz", health_alive, 0, BY_ANYBODY, no_query },
+	{ "GET", "/readyz", health_ready, 0, BY_ANYBODY, no_query },
+	{ "GET", "/metrics", metrics_tell, 0, BY_ADMIN, no_query },
+	{ "GET", "/openapi.json", openapi_show, 0, BY_ANYBODY, no_query },
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -307,6 +313,17 @@ bool routes_admit(void *arg, struct pl_http_call *call)
 
 /* ---- to the handler ---- */
 
+static bool is_query_known(struct api *api, struct pl_http_call *call, const char *const *known)
+{
+	struct pl_faults *faults = accept_take_faults(api);
+	query_check(pl_http_call_query(call), known, faults);
+	bool is_known = faults->count == 0;
+	if (!is_known)
+		problem_query(call, faults);
+	accept_give_faults(api, faults);
+	return is_known;
+}
+
 void routes_handle(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
@@ -330,6 +347,8 @@ void routes_handle(void *arg, struct pl_http_call *call)
 		problem_say(call, 415, "The body must be sent as application/json.");
 		return;
 	}
+	if (route->query != NULL && !is_query_known(api, call, route->query))
+		return;
 	char id[PL_UUID_SIZE];
 	if (segment.text != NULL) {
 		memcpy(id, segment.text, PL_UUID_SIZE - 1);

@@ -70,6 +70,15 @@ def refusals_of_the_exchange(pipeline):
         assert said(pipeline, 422, method, path, '{"no": 1}').faults["/no"]
 
 
+def refusals_by_query(pipeline):
+    """No parameter that a call does not know is passed over."""
+    for method, path, takes in operations("422"):
+        if not takes:
+            reply = said(pipeline, 422, method, f"{path}?limit=1&limit=1&nosuch=%00&follow=1&follow=1&expires=1&expires=2")
+            told = [fault["detail"] for fault in reply.json["errors"]]
+            assert 'the query parameter "nosuch" is not known' in told and len(told) >= 4, told
+
+
 def refusals_by_id(pipeline):
     for method, path, _ in operations("404"):
         said(pipeline, 404, method, path)
@@ -291,6 +300,7 @@ def test_every_call_and_status_is_seen_and_every_answer_fits(launch, peer, provi
     oops = peer("oops")
     pipeline = launch()
     refusals_of_the_exchange(pipeline)
+    refusals_by_query(pipeline)
     refusals_by_id(pipeline)
     bodies = requests_that_it_forbids(pipeline)
     request = submitted(pipeline, good)
