@@ -798,3 +798,21 @@ local function drop_cut(token)
 	forget_loose(CUT, chunk_names(token, chunks), true)
 	call('ZREM', T .. 'cuts', token)
 end
+
+-- Bodies in Redis that somebody still waits for: undelivered, or not committed.
+local function bodies()
+	local counts = call('HMGET', T .. 'c', 'bytes', 'loose')
+	return (tonumber(counts[1] or 0) or 0) + (tonumber(counts[2] or 0) or 0)
+end
+
+-- What cuts have left goes when its time is over, and gives way first, the oldest before the others, when
+-- bodies take too much room (0: any): its fetch begins at the beginning then.
+local CUTS_MAX = 8 -- a call
+local function trim_cuts(now, most)
+	if call('EXISTS', T .. 'cuts') == 0 then return end
+	for _, token in ipairs(call('ZRANGEBYSCORE', T .. 'cuts', '-inf', now, 'LIMIT', 0, CUTS_MAX)) do drop_cut(token) end
+	for _, token in ipairs(call('ZRANGE', T .. 'cuts', 0, CUTS_MAX - 1)) do
+		if most == 0 or bodies() <= most then return end
+		drop_cut(token)
+	end
+end

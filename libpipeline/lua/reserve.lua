@@ -2,7 +2,7 @@
 -- reserve: moves up to `want` ids from the lanes into the worker's held set.
 --
 -- ARGV: queue, worker, serial of this call, want, weighing position, host concurrency, host rate,
---   cold ms, most undelivered bytes, how many of them may be of unproven hosts
+--   cold ms, most bytes of bodies, how many of them may be of unproven hosts
 -- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms from now, -1: none), then per
 -- request: id, record, 1 if it counts as one of an unproven host }.
 local q, worker, serial, want, position = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -150,7 +150,8 @@ local before = #ids
 fan()
 want = want - (#ids - before)
 elect_on()
-if bytes_max > 0 and tonumber(call('HGET', T .. 'c', 'bytes') or 0) > bytes_max then
+if q == 'f' then trim_cuts(now, bytes_max) end
+if bytes_max > 0 and bodies() > bytes_max then
 	return answer('FULL', next_due({ ':z', ':b', ':e' }))
 end
 

@@ -5,7 +5,7 @@
 --   id, own id, priority, lane, record text), then per request: id, serial of its hold, verdict,
 --   outcome, hold ms, delay ms, deliver lane, data bytes, chunk token, chunks, owner,
 --   bytes the record will use, text
--- verdict  D done · R retry after delay ms · F failed · B back to its lane's head · X let go of
+-- verdict  D done · R retry after delay ms · F failed · B back to its lane's head, after delay ms · X let go of
 --          (what was written while it was held stands: cancelled, paused)
 -- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
 -- text     the event line (data block first), made for a record that nobody touched meanwhile
@@ -113,7 +113,8 @@ local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms,
 		if not paused then delay(q, id, now + delay_ms) end
 	elseif verdict == 'B' then
 		if chunks > 0 and text ~= '' then leave_cut(worker, token, chunks, now) end
-		if not paused then group(back, p, lane, id) end
+		if paused then return end
+		if delay_ms > 0 then delay(q, id, now + delay_ms) else group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
 		local uses = known and kept + RECORD_OVERHEAD or size_of(id, data_of(call('GET', record_key(id)) or ''))
 		ended[#ended + 1] = { id, owner, string.match(text, '^%d+') or '0', uses }

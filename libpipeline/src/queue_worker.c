@@ -379,11 +379,12 @@ void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct p
 {
 	PL_ASSERT(chunk->len <= PL_CHUNK_MAX);
 	struct args args;
-	args_begin(&args, 5);
+	args_begin(&args, 6);
 	args_text(&args, name);
 	args_text(&args, chunk->token);
 	args_number(&args, chunk->number);
 	args_number(&args, PL_CHUNK_TTL_MS);
+	args_number(&args, chunk->bodies_max);
 	args_bytes(&args, chunk->bytes, chunk->len);
 	args_eval(&args, queue, CHUNK, on_done, done_call(cb, arg));
 }

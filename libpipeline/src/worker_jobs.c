@@ -14,6 +14,7 @@
 
 #define FULL_WAIT_MS    250  /* undelivered data fills its share of Redis: look again so often */
 #define REFUSED_WAIT_MS 1000 /* Redis has no room for bodies: begin nothing for so long */
+#define BODIES_SHARES   2    /* of bytes_max: what was begun below it has room to end */
 #define TEXT_MAX        (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
 
 struct pl_job_outcome {
@@ -186,6 +187,7 @@ static void decide(
 	case PL_VERDICT_BACK:
 		outcome->verdict = PL_SETTLE_BACK;
 		outcome->outcome = PL_OUTCOME_NONE;
+		outcome->delay_ms = scaled(worker, verdict->wait_ms);
 		worker_count(worker, WORKER_GIVEN_BACK, 1);
 		if (verdict->partial != NULL)
 			write_event(job, verdict, outcome);
@@ -550,10 +552,16 @@ void jobs_reserve(struct pl_worker *worker)
 }
 
 /* Of a dropped job it is nobody's: whatever the worker is called by now, its settle won't come. */
-void pl_job_chunk_put(struct pl_job *job, const struct pl_chunk *chunk, pl_done_cb cb, void *arg)
+void pl_job_chunk_put(struct pl_job *job, struct pl_chunk chunk, pl_done_cb cb, void *arg)
 {
 	struct pl_worker *worker = job->worker;
-	pl_queue_chunk_put(worker->queue, job->dropped ? "" : worker->name, chunk, cb, arg);
+	chunk.bodies_max = BODIES_SHARES * worker->bytes_max;
+	pl_queue_chunk_put(worker->queue, job->dropped ? "" : worker->name, &chunk, cb, arg);
+}
+
+uint64_t pl_worker_bodies_max(const struct pl_worker *worker)
+{
+	return worker->bytes_max > 0 ? BODIES_SHARES * worker->bytes_max : UINT64_MAX;
 }
 
 void pl_worker_redis_full(struct pl_worker *worker)

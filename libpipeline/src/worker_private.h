@@ -59,7 +59,7 @@ struct pl_worker {
 	uint64_t full_until_ms; /* mono: Redis has refused bodies */
 	bool more;              /* a reserve may bring something */
 	bool refused;           /* Redis refused a call: wait for `again` */
-	uint64_t bytes_max; /* undelivered bytes in Redis at which a fetch worker stops reserving */
+	uint64_t bytes_max; /* bytes of bodies in Redis at which a fetch worker stops reserving */
 
 	struct pl_host_limit *limits; /* of HOSTS_FILE; NULL: none given */
 	size_t limits_count;

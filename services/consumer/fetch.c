@@ -27,13 +27,14 @@
 #include "resume.h"
 #include "verdict.h"
 
-#define CONNECT_MS    5000
-#define IDLE_MS       60000
-#define REDIRECTS_MAX 5
-#define IGNORED_MAX   (64 * 1024) /* of an answer that is an error */
-#define TOKEN_SIZE    17
-#define ROOM_SMALL    PL_DATA_INLINE_MAX
-#define ROOM_LARGE    PL_CHUNK_MAX
+#define CONNECT_MS      5000
+#define IDLE_MS         60000
+#define REDIRECTS_MAX   5
+#define IGNORED_MAX     (64 * 1024) /* of an answer that is an error */
+#define TOKEN_SIZE      17
+#define NO_ROOM_WAIT_MS 10000 /* what had to give way does not ask its provider at once */
+#define ROOM_SMALL      PL_DATA_INLINE_MAX
+#define ROOM_LARGE      PL_CHUNK_MAX
 
 const struct pl_setting fetch_settings[] = {
 	{ .name = "FETCH_TIMEOUT",
@@ -87,6 +88,7 @@ struct fetch {
 	struct pl_http_header *headers; /* the client's, and ours to go on; NULL: the client's */
 	bool ended;                     /* the answer was seen */
 	bool lost_chunk;                /* Redis did not take one: no verdict, no attempt */
+	bool no_room;                   /* and why: Redis has none */
 	struct pl_verdict verdict;
 	char message[PL_EVENT_MESSAGE_MAX];
 	char content_type[256];
@@ -143,8 +145,10 @@ static void on_stored(void *arg, enum pl_err err, const char *why)
 		const struct pl_log_about about = { .request_id = fetch->job->id,
 			.stage = "fetch" };
 		pl_log(PL_LOG_WARN, &about, "chunk_lost", "%s", why);
-		if (err == PL_ELIMIT)
+		if (err == PL_ELIMIT) {
+			fetch->no_room = true;
 			pl_worker_redis_full(fetch->fetcher->worker);
+		}
 		fetch->lost_chunk = true;
 		if (fetch->exchange != NULL)
 			pl_http_cut(fetch->exchange, PL_FAULT_CANCELLED);
@@ -183,7 +187,7 @@ static void store_chunk(struct fetch *fetch)
 		.bytes = fetch->body.data,
 		.len = fetch->body.len,
 	};
-	pl_job_chunk_put(fetch->job, &chunk, on_stored, fetch);
+	pl_job_chunk_put(fetch->job, chunk, on_stored, fetch);
 	pl_buf_clear(&fetch->body);
 }
 
@@ -243,10 +247,18 @@ static void keep_first(struct fetch *fetch, const struct pl_http_answer *answer)
 	fetch->resumable = true;
 }
 
-/* DATA_MAX is for the whole: what was stored before the fetch was cut counts too. */
+/* What Redis has no room for, however long it waits, is too large as well. */
+static uint64_t data_max(const struct fetch *fetch)
+{
+	uint64_t room = pl_worker_bodies_max(fetch->fetcher->worker);
+	return room < fetch->fetcher->data_max ? room : fetch->fetcher->data_max;
+}
+
+/* That is for the whole: what was stored before the fetch was cut counts too. */
 static bool is_beyond(const struct fetch *fetch, uint64_t more)
 {
-	return more > fetch->fetcher->data_max - fetch->bytes;
+	uint64_t most = data_max(fetch);
+	return fetch->bytes > most || more > most - fetch->bytes;
 }
 
 static enum pl_http_flow refuse(struct fetch *fetch)
@@ -379,7 +391,8 @@ static void step_on(struct fetch *fetch)
 		return;
 	}
 	if (fetch->lost_chunk) {
-		settle(fetch, &(struct pl_verdict) { .kind = PL_VERDICT_BACK });
+		settle(fetch, &(struct pl_verdict) { .kind = PL_VERDICT_BACK,
+				      .wait_ms = fetch->no_room ? NO_ROOM_WAIT_MS : 0 });
 	} else if (fetch->job->is_cut && fetch->verdict.kind != PL_VERDICT_DONE) {
 		settle_cut(fetch);
 	} else if (fetch->verdict.kind != PL_VERDICT_DONE) {
@@ -476,7 +489,7 @@ static void ask(struct fetch *fetch)
 		.idle_ms = IDLE_MS,
 		.total_ms = time_left_ms(fetch),
 		.redirects_max = REDIRECTS_MAX,
-		.body_max = fetch->fetcher->data_max, /* less when it goes on, see on_head */
+		.body_max = data_max(fetch), /* less when it goes on, see on_head */
 		.on_head = on_head,
 		.on_body = on_body,
 		.on_done = on_done,
@@ -538,7 +551,7 @@ static bool may_go_on(const struct fetch *fetch)
 		if (strcasecmp(own->headers[i].name, "range") == 0 ||
 			strcasecmp(own->headers[i].name, "if-range") == 0)
 			return false;
-	return record->partial.bytes > 0 && record->partial.bytes < fetch->fetcher->data_max &&
+	return record->partial.bytes > 0 && record->partial.bytes < data_max(fetch) &&
 	       strlen(record->partial.token) < sizeof fetch->token &&
 	       (own->method == NULL || strcmp(own->method, "GET") == 0);
 }

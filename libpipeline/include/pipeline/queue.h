@@ -302,7 +302,7 @@ struct pl_settle {
 	enum pl_settle_verdict verdict;
 	enum pl_outcome outcome;
 	uint64_t hold_ms;         /* hold the host for so long; 0: no */
-	uint64_t delay_ms;        /* of a retry */
+	uint64_t delay_ms;        /* of a retry, or of what goes back */
 	const char *deliver_lane; /* of a fetch that is done; else "" */
 	uint64_t data_bytes;      /* committed by this fetch, or delivered by this delivery */
 	/* Stored by this fetch: committed when it is done, left to go on from with a text when it
@@ -342,8 +342,9 @@ struct pl_chunk {
 	unsigned number;
 	const char *bytes;
 	size_t len;
+	uint64_t bodies_max; /* most bytes of bodies in Redis, this one included; 0: any */
 };
-/* PL_ELIMIT: Redis has no room for it. */
+/* PL_ELIMIT: there is no room for it. */
 void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct pl_chunk *chunk,
 	pl_done_cb cb, void *arg);
 

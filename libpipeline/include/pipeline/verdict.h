@@ -37,7 +37,8 @@ struct pl_verdict {
 	const struct pl_partial *partial; /* with PL_VERDICT_BACK of a fetch that was cut; copied */
 	const char *token; /* of the chunks it has stored, whatever becomes of them; copied */
 	unsigned chunks;
-	bool no_attempt; /* it ended without one: expired, its leader failed */
+	uint64_t wait_ms; /* with PL_VERDICT_BACK: not again before; TIME_SCALE divides it */
+	bool no_attempt;  /* it ended without one: expired, its leader failed */
 };
 
 /* A whole answer with a status of 200 to 299. */

@@ -84,8 +84,10 @@ uv_loop_t *pl_worker_loop(struct pl_worker *worker);
 /* The timeout in force for this job's exchange. */
 uint64_t pl_job_timeout_ms(const struct pl_job *job);
 
-/* Stores one piece of the job's body. */
-void pl_job_chunk_put(struct pl_job *job, const struct pl_chunk *chunk, pl_done_cb cb, void *arg);
+/* Stores one piece of the job's body; PL_ELIMIT when bodies have filled their share of Redis. */
+void pl_job_chunk_put(struct pl_job *job, struct pl_chunk chunk, pl_done_cb cb, void *arg);
+/* That share, which no single body may pass; UINT64_MAX where Redis has no ceiling. */
+uint64_t pl_worker_bodies_max(const struct pl_worker *worker);
 
 /* Redis has refused a body for want of memory: no further job is begun for a moment. */
 void pl_worker_redis_full(struct pl_worker *worker);
