@@ -323,7 +323,7 @@ static enum pl_http_flow on_body(void *arg, const char *data, size_t len)
 
 /* ---- ending ---- */
 
-/* SPEC's rule for what a callback receives: JSON unchanged, else text, else base64. */
+/* docs/API.md's rule for what a callback receives: JSON unchanged, else text, else base64. */
 static enum pl_data_kind kind_of(struct fetch *fetch)
 {
 	if (fetch->bytes == 0)
