@@ -6,7 +6,7 @@ import pytest
 from peers import patience
 from peers.web import Answer, Gate
 
-NEW_HOST = 2  # slots of a host that nothing is known of, SPEC section 3
+NEW_HOST = 2  # slots of a host that nothing is known of
 OFTEN = ",".join(["100ms"] * 50)  # as many retries as there are entries
 
 

@@ -9,7 +9,7 @@ from peers.redis import RedisError
 from peers.tail import Tail
 from peers.web import Answer, Gate
 
-HEAL = 2.0  # seconds after PONG, SPEC P5
+HEAL = 2.0  # seconds after PONG
 
 
 def term(redis):

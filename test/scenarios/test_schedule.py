@@ -7,7 +7,7 @@ import pytest
 from peers import patience
 from peers.web import Answer
 
-FETCH = [5, 30, 120, 600, 1800, 3600]  # seconds, SPEC section 3
+FETCH = [5, 30, 120, 600, 1800, 3600]  # seconds
 DELIVER = [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
 CLOCK = 0.002  # Redis and we read our clocks in whole milliseconds
 LATE = 2.0  # what a busy machine may add to any wait
