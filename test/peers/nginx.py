@@ -21,8 +21,8 @@ http {{
         listen 127.0.0.1:{http}; listen 127.0.0.1:{https} ssl;
         ssl_certificate {certificate}; ssl_certificate_key {key};
         root {root};
-        location = /unavailable {{ return 503 "later"; }}
-        location = /limited {{ add_header Retry-After 60 always; return 429 "slower"; }}
+        location = /unavailable {{ add_header Retry-After 600 always; return 503 "later"; }}
+        location = /limited {{ add_header Retry-After 300 always; return 429 "slower"; }}
         location /slow/ {{ alias {root}/; limit_rate {slow}; }}
         location = /moved {{ return 302 /iso_3166-1.json; }}
     }}

@@ -12,9 +12,13 @@ import zlib
 
 import pytest
 
+from peers import patience
 from peers.nginx import Nginx
+from peers.pipeline import DEFAULTS
 
 ISO_CODES = "/usr/share/iso-codes/json"
+SCALE = int(DEFAULTS["TIME_SCALE"])
+CLOCK = 0.003  # both times and the ms of an attempt are whole milliseconds
 PLAIN = "Zürich, Łódź, Ελλάδα, 東京 – good morning\n" * 200
 
 
@@ -72,10 +76,18 @@ def trusting(launch, tls):
     return launch(CA_FILE=tls.ca_file)
 
 
+def tells_its_way(pipeline, request):
+    """Nothing went wrong on it, and its log says so."""
+    told = [(event["service"], event["level"], event["event"]) for event in pipeline.logs(request)]
+    assert told == [
+        ("api", "info", "accepted"), ("consumer", "info", "fetched"), ("responder", "info", "delivered"),
+    ]
+
+
 def said(reader, pipeline, provider, receiver):
     request = pipeline.post(provider, receiver.url())
     pipeline.wait(request, "delivered")
-    assert [event["event"] for event in pipeline.logs(request)][-1] == "delivered"
+    tells_its_way(pipeline, request)
     return reader(receiver.requests[-1].json)
 
 
@@ -88,6 +100,7 @@ def test_real_files_arrive_whole(trusting, url, receiver, site):
         told = b'{"requestId":"%s","data":%s}' % (request.encode(), whole)
         assert receiver.requests[-1].body == told
         assert trusting.data(request) == whole
+        tells_its_way(trusting, request)
     assert said(lambda got: got["data"], trusting, url("/plain.txt"), receiver) == PLAIN
     image = said(lambda got: got["dataBase64"], trusting, url("/image.png"), receiver)
     assert base64.b64decode(image) == (site / "image.png").read_bytes()
@@ -109,12 +122,17 @@ def test_a_large_table_is_fetched_from_where_the_callback_says(trusting, url, re
 def test_failures_of_a_real_server(trusting, url, receiver):
     missing = trusting.wait(trusting.post(url("/missing.json"), receiver.url()), "failed")
     assert missing["error"]["code"] == "http_status" and "404" in missing["error"]["message"]
-    unavailable = trusting.post(url("/unavailable"), receiver.url())
-    limited = trusting.post(url("/limited"), receiver.url())
-    for request, status in [(unavailable, 503), (limited, 429)]:
-        attempt = trusting.wait_attempts(request, "fetch", 1)[0]
-        assert attempt["status"] == status
-        assert str(status) in json.dumps(trusting.logs(request))
+    for path, status, hint in [("/unavailable", 503, 600), ("/limited", 429, 300)]:
+        request = trusting.post(url(path), receiver.url())
+        first, second = trusting.wait_attempts(request, "fetch", 2)[:2]
+        assert (first["status"], second["status"]) == (status, status)
+        ended = trusting.seconds(first["startedAt"]) + first["ms"] / 1000
+        waited = trusting.seconds(second["startedAt"]) - ended
+        assert waited >= hint / SCALE - CLOCK, "its Retry-After is kept"
+        assert waited < hint / SCALE + 1 * patience.STRETCH
+        retries = [event for event in trusting.logs(request) if event["event"] == "retry"]
+        assert str(status) in retries[0]["reason"] and retries[0]["level"] == "warn"
+        assert trusting.call("POST", f"/requests/{request}/cancel").status == 200
     assert not receiver.requests
 
 
@@ -124,6 +142,7 @@ def test_a_slow_server_is_waited_for(trusting, url, receiver, site):
     trusting.wait(request, "fetching")
     record = trusting.wait(request, "delivered", timeout=30)
     assert trusting.data(request) == whole and record["attempts"][0]["ms"] > 500
+    tells_its_way(trusting, request)
 
 
 def test_an_authority_nobody_knows_is_not_believed(launch, nginx, receiver):
