@@ -535,22 +535,64 @@ static bool is_unknown_method(const struct mg_request_info *info)
 	return true;
 }
 
+/* Nothing behind the request line has been read, and nothing will be. */
+static void refuse_method(struct pl_http_call *call, const struct mg_request_info *info)
+{
+	const struct pl_http_server_options *options = &call->worker->server->options;
+	struct pl_buf *path = &call->worker->body;
+	struct mg_request_info told = {
+		.request_method = info->request_method,
+		.http_version = "1.1",
+	};
+	if (options->unknown_method == NULL) {
+		refuse(call, 501, NULL, "No path takes this method.");
+		return;
+	}
+	reuse(path);
+	path->max = HTTP_HEAD_BUFFER;
+	PL_ASSERT(pl_buf_add(path, info->request_uri, strcspn(info->request_uri, "?")) == PL_OK);
+	told.request_uri = path->data;
+	call->info = &told;
+	call->closes = true;
+	options->unknown_method(options->arg, call);
+	PL_ASSERT(call->is_answered);
+}
+
 /* civetweb could not read the request. */
 int http_error(struct mg_connection *conn, int status, const char *message)
 {
 	(void)message; /* civetweb's words; they may quote the client */
+	const struct mg_request_info *info = mg_get_request_info(conn);
 	struct mg_request_info none = { .http_version = "1.1" };
 	struct pl_http_call call = {
 		.conn = conn,
 		.info = &none,
 		.worker = mg_get_thread_pointer(conn),
 	};
+	call.worker->has_refused = true;
 	if (status == 505)
 		refuse(&call, 505, NULL, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
-	else if (is_unknown_method(mg_get_request_info(conn)))
-		refuse(&call, 501, NULL, "No path takes this method.");
+	else if (is_unknown_method(info) && info->request_uri[0] == '/')
+		refuse_method(&call, info);
 	else
 		refuse(&call, 400, NULL,
 			"This is no HTTP request, or its head is longer than 16 KiB.");
 	return 0;
+}
+
+void http_connection_begin(struct http_worker *worker)
+{
+	worker->has_refused = false;
+}
+
+/* civetweb closes without a word when a target is "*" or names another server than it takes itself
+ * for; it has found no path of ours then. */
+void http_connection_end(struct http_worker *worker, struct mg_connection *conn)
+{
+	const struct mg_request_info *info = mg_get_request_info(conn);
+	struct mg_request_info none = { .http_version = "1.1" };
+	struct pl_http_call call = { .conn = conn, .info = &none, .worker = worker };
+	if (info != NULL && info->request_uri != NULL && info->local_uri == NULL &&
+		!worker->has_refused)
+		refuse(&call, 400, NULL, HTTP_TARGET_FAULT);
 }

@@ -32,6 +32,7 @@ struct http_worker { /* a thread of the server; one connection at a time is its 
 	struct pl_http_server *server;
 	struct http_watched watched;
 	struct pl_buf body, answer, scratch; /* kept from call to call while they are small */
+	bool has_refused; /* this connection's last call, which civetweb could not read */
 	time_t date_at;
 	char date[HTTP_DATE_SIZE];
 };
@@ -42,5 +43,8 @@ void http_worker_free(struct http_worker *worker);
 /* civetweb's callbacks of the same name. */
 int http_begin_request(struct mg_connection *conn);
 int http_error(struct mg_connection *conn, int status, const char *message);
+/* When a connection begins, and before it is closed. */
+void http_connection_begin(struct http_worker *worker);
+void http_connection_end(struct http_worker *worker, struct mg_connection *conn);
 
 #endif

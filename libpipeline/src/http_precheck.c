@@ -33,7 +33,7 @@ static const char *end_of(const char *part)
 static const char *check_request_line(const struct mg_request_info *info, const char **end)
 {
 	if (info->request_uri[0] != '/')
-		return "The request target must be a path that starts with '/'.";
+		return HTTP_TARGET_FAULT;
 	if (info->request_uri != end_of(info->request_method) + 1)
 		return "One space must follow the method.";
 	const char *target_end =

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define HTTP_TARGET_FAULT  "The request target must be a path that starts with '/'."
 #define HTTP_HEADERS_MAX   62          /* civetweb stops at 64 without a word */
 #define HTTP_HEAD_MAX      (15 * 1024) /* bytes of request line and headers */
 #define HTTP_HEAD_BUFFER   (16 * 1024) /* what civetweb reads into: room behind the head's end */

@@ -51,12 +51,14 @@ static int on_connection(const struct mg_connection *conn, void **data)
 	struct http_worker *worker = mg_get_thread_pointer(conn);
 	http_threads_busy(&worker->server->threads);
 	http_watch_opened(&worker->server->watch);
+	http_connection_begin(worker);
 	return 0;
 }
 
 static void on_connection_end(const struct mg_connection *conn)
 {
 	struct http_worker *worker = mg_get_thread_pointer(conn);
+	http_connection_end(worker, (struct mg_connection *)conn);
 	http_watch_closed(&worker->server->watch, &worker->watched);
 	http_threads_idle(&worker->server->threads);
 }

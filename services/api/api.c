@@ -143,6 +143,7 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 		.idle_ms = IDLE_MS,
 		.admit = routes_admit,
 		.handler = routes_handle,
+		.unknown_method = routes_refuse_method,
 		.body_limit = routes_body_limit,
 		.refused = on_http_refused,
 		.arg = api,

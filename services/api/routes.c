@@ -324,6 +324,28 @@ static bool is_query_known(struct api *api, struct pl_http_call *call, const cha
 	return is_known;
 }
 
+/* False: answered. */
+static bool is_path_known(struct pl_http_call *call, const struct rows *rows)
+{
+	const struct segment *id = &rows->id;
+	if (rows->count == 0)
+		problem_say(call, 404, "There is nothing at this path.");
+	else if (id->text != NULL && !pl_uuid_valid(id->text, id->len))
+		problem_say(call, 404, "There is no request with this id.");
+	else
+		return true;
+	return false;
+}
+
+void routes_refuse_method(void *arg, struct pl_http_call *call)
+{
+	(void)arg;
+	const char *path = pl_http_call_path(call);
+	const struct rows rows = find_rows(path);
+	if (is_path_known(call, &rows))
+		refuse_method(call, path, &rows);
+}
+
 void routes_handle(void *arg, struct pl_http_call *call)
 {
 	struct api *api = arg;
@@ -331,14 +353,8 @@ void routes_handle(void *arg, struct pl_http_call *call)
 	const struct rows rows = find_rows(path);
 	const struct segment segment = rows.id;
 	const struct route *route = find_route(pl_http_call_method(call), path, &rows);
-	if (rows.count == 0) {
-		problem_say(call, 404, "There is nothing at this path.");
+	if (!is_path_known(call, &rows))
 		return;
-	}
-	if (segment.text != NULL && !pl_uuid_valid(segment.text, segment.len)) {
-		problem_say(call, 404, "There is no request with this id.");
-		return;
-	}
 	if (route == NULL) {
 		refuse_method(call, path, &rows);
 		return;

@@ -14,6 +14,8 @@
 /* What the HTTP server asks; arg is the struct api. */
 bool routes_admit(void *arg, struct pl_http_call *call);
 void routes_handle(void *arg, struct pl_http_call *call);
+/* Of a method that no path has, and that nothing but its path is known of. */
+void routes_refuse_method(void *arg, struct pl_http_call *call);
 size_t routes_body_limit(void *arg, const char *method, const char *path);
 
 #endif

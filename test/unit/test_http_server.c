@@ -455,6 +455,31 @@ static void test_method_unknown_is_a_501(void **state)
 	assert_int_equal(atomic_load(&f->calls), 0);
 }
 
+/* On a connection that has served one; and what says no more than that gets no answer. */
+static void test_target_of_another_server_is_a_400(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const second[] = { "GET http://localhost/x HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET * HTTP/1.1\r\nHost: h\r\n\r\n" };
+	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++) {
+		int fd = dial(f);
+		put(fd, "GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+		assert_int_equal(get(fd, true).status, 200);
+		put(fd, second[i]);
+		struct answer a = get(fd, true);
+		assert_int_equal(a.status, 400);
+		assert_non_null(strstr(a.body, "must be a path"));
+		assert_true(is_closed(fd));
+		close(fd);
+	}
+	int fd = dial(f);
+	put(fd, "GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_int_equal(get(fd, true).status, 200);
+	shutdown(fd, SHUT_WR);
+	assert_true(is_closed(fd));
+	close(fd);
+}
+
 static void test_body_at_and_above_its_limit(void **state)
 {
 	struct fixture *f = *state;
@@ -579,6 +604,11 @@ static const char *const hostile[] = {
 	"chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n" SMUGGLED,
 	"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
 	"chunked\r\n\r\nffffffffffffffff\r\n" SMUGGLED,
+	"POST http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\n" SMUGGLED,
+	"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n" SMUGGLED,
+	"GET https://h:443/ HTTP/1.1\r\nHost: h\r\n\r\n" SMUGGLED,
+	"POST * HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\n" SMUGGLED,
+	"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n" SMUGGLED,
 };
 
 static void test_hostile_framing_is_refused_and_closed(void **state)
@@ -612,8 +642,6 @@ static const char *const dubious[] = {
 	"\n\nPOST / HTTP/1.1\r\nHost: h\r\nContent-Length: 48\r\n\r\n" SMUGGLED,
 	"\n\nGET /  HTTP/1.1\r\nHost: h\r\nContent-Length: 48\r\n\r\n" SMUGGLED,
 	"\r\n\r\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n" SMUGGLED,
-	"POST http://h/ HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\n" SMUGGLED,
-	"POST * HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\n" SMUGGLED,
 	"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTrailer: "
 	"x\r\n\r\n" SMUGGLED,
 	"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\n" SMUGGLED,
@@ -956,6 +984,8 @@ int main(void)
 			test_streamed_answer_keeps_the_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_answer_is_a_500, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_method_unknown_is_a_501, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_target_of_another_server_is_a_400, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_body_at_and_above_its_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_hostile_framing_is_refused_and_closed, setup, teardown),

@@ -312,6 +312,7 @@ static struct pl_http_server *serve(void)
 		.idle_ms = 20000,
 		.admit = routes_admit,
 		.handler = routes_handle,
+		.unknown_method = routes_refuse_method,
 		.body_limit = routes_body_limit,
 		.arg = &api,
 	};
@@ -572,6 +573,8 @@ static void test_other_methods(void **state)
 		{ "DELETE", "/requests/cancel", "\r\nAllow: POST" },
 		{ "GET", "/requests/" ID "/cancel", "\r\nAllow: POST" },
 		{ "OPTIONS", "/requests/" ID "/data", "\r\nAllow: GET, HEAD" },
+		{ "TRACE", "/requests/" ID "/data?x=1", "\r\nAllow: GET, HEAD" },
+		{ "BREW", "/", "\r\nAllow: POST" },
 	};
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		assert_int_equal(call(calls[i].method, calls[i].path, "", ""), 405);

@@ -44,6 +44,9 @@ struct pl_http_server_options {
 	/* The body ceiling for a method and path; NULL: body_max for all. Of bodies above body_max
 	 * PL_HTTP_LARGE_BODIES_MAX are held at a time. */
 	size_t (*body_limit)(void *arg, const char *method, const char *path);
+	/* A call by a method that is none of HTTP's, with its method and path alone; answers it, and
+	 * the connection ends. NULL: 501. */
+	void (*unknown_method)(void *arg, struct pl_http_call *call);
 	/* Told of each call that the server answers by itself, on its threads; may be NULL. */
 	void (*refused)(void *arg, int status);
 	void *arg;
