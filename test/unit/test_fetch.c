@@ -31,9 +31,16 @@ static uint64_t timeout_of(const struct pl_job *job)
 	return 1234;
 }
 
-#define pl_http_start     start_noted
-#define pl_worker_http    no_engine
-#define pl_job_timeout_ms timeout_of
+static uint64_t any_bytes(const struct pl_worker *worker)
+{
+	(void)worker;
+	return UINT64_MAX;
+}
+
+#define pl_http_start        start_noted
+#define pl_worker_http       no_engine
+#define pl_job_timeout_ms    timeout_of
+#define pl_worker_bodies_max any_bytes
 #include "../../services/consumer/fetch.c"
 
 /* 60 s of silence end a fetch long before FETCH_TIMEOUT does; no scenario waits that long. */
