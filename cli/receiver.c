@@ -19,6 +19,7 @@
 #include "pipeline/text.h"
 
 #define THREADS      64 /* twice what the responder opens to one host by default */
+#define HEAD_MS      5000
 #define BODY_MS      30000
 #define IDLE_MS      15000
 #define STOP_MS      5000
@@ -364,6 +365,7 @@ static int start_server(
 		.port = port,
 		.threads = THREADS,
 		.body_max = RECEIVER_BODY_MAX,
+		.head_ms = HEAD_MS,
 		.body_ms = BODY_MS,
 		.idle_ms = IDLE_MS,
 		.handler = on_call,

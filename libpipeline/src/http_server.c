@@ -201,8 +201,8 @@ enum pl_err pl_http_server_start(
 	PL_ASSERT(pthread_mutex_init(&server->lock, NULL) == 0);
 	http_cond_init(&server->changed);
 	http_threads_init(&server->threads);
-	int error = http_watch_start(
-		&server->watch, options->connections_per_address, options->threads, QUEUE);
+	int error = http_watch_start(&server->watch, options->head_ms,
+		options->connections_per_address, options->threads, QUEUE);
 	if (error != 0) {
 		free_server(server);
 		*why = "the system refuses another thread";

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -12,8 +13,14 @@
 
 #define NEVER    UINT64_MAX
 #define SWEEP_MS 100 /* between two counts of a crowd */
+#define LOOKS    8   /* for newcomers, in the time that a head may take */
 /* Beside the threads' and the queue's: what listens, what comes or goes. */
 #define SOCKETS_SPARE 16
+
+struct http_newcomer { /* has sent no whole request yet */
+	struct sockaddr_in peer;
+	uint64_t since_ms;
+};
 
 void http_cond_init(pthread_cond_t *cond)
 {
@@ -96,7 +103,7 @@ static void cut_surplus(struct http_watch *watch)
 
 static void cut_one(struct http_watch *watch, const struct sockaddr_in *peer, int how)
 {
-	if (peer->sin_port == 0) /* never sent a request: civetweb's own timeout holds */
+	if (peer->sin_port == 0) /* never sent a request: cut_silent sees to it */
 		return;
 	size_t count = http_sockets_find(watch->port, watch->found, watch->found_max);
 	for (size_t i = 0; i < count; i++)
@@ -120,6 +127,46 @@ static uint64_t cut_late(struct http_watch *watch, uint64_t now)
 	return next;
 }
 
+static uint64_t look_ms(const struct http_watch *watch)
+{
+	return watch->head_ms / LOOKS;
+}
+
+static bool has_unread(int fd)
+{
+	int unread = 0;
+	return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* Since when the watch knows it. */
+static uint64_t since_of(
+	const struct http_watch *watch, size_t before, const struct sockaddr_in *peer, uint64_t now)
+{
+	for (size_t i = 0; i < before; i++)
+		if (http_same_peer(&watch->newcomers_before[i].peer, peer))
+			return watch->newcomers_before[i].since_ms;
+	return now;
+}
+
+/* Only reading ends: who has sent something is told. */
+static void cut_silent(struct http_watch *watch, uint64_t now)
+{
+	size_t before = watch->newcomers_count;
+	struct http_newcomer *last = watch->newcomers;
+	watch->newcomers = watch->newcomers_before;
+	watch->newcomers_before = last;
+	size_t count = http_sockets_find(watch->port, watch->found, watch->found_max);
+	count = keep_newcomers(watch, count);
+	for (size_t i = 0; i < count; i++) {
+		const struct http_socket *s = &watch->found[i];
+		uint64_t since_ms = since_of(watch, before, &s->peer, now);
+		watch->newcomers[i] = (struct http_newcomer) { s->peer, since_ms };
+		if (since_ms + watch->head_ms <= now && !has_unread(s->fd))
+			http_socket_cut(s, watch->port, SHUT_RD);
+	}
+	watch->newcomers_count = count;
+}
+
 static void *run(void *arg)
 {
 	struct http_watch *watch = arg;
@@ -132,6 +179,13 @@ static void *run(void *arg)
 			if (next > now + SWEEP_MS)
 				next = now + SWEEP_MS;
 		}
+		if (watch->known < watch->open) {
+			cut_silent(watch, now);
+			if (next > now + look_ms(watch))
+				next = now + look_ms(watch);
+		} else {
+			watch->newcomers_count = 0;
+		}
 		watch->wake_ms = next;
 		http_cond_wait(&watch->wake, &watch->lock, next);
 	}
@@ -139,24 +193,33 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int http_watch_start(
-	struct http_watch *watch, unsigned per_address, unsigned threads, unsigned queue)
+static void free_room(struct http_watch *watch)
+{
+	free(watch->found);
+	free(watch->newcomers);
+	free(watch->newcomers_before);
+}
+
+int http_watch_start(struct http_watch *watch, uint64_t head_ms, unsigned per_address,
+	unsigned threads, unsigned queue)
 {
 	size_t sockets = threads + queue + SOCKETS_SPARE;
+	PL_ASSERT(head_ms >= LOOKS);
 	*watch = (struct http_watch) {
+		.head_ms = head_ms,
 		.per_address = per_address,
 		.threads = threads,
 		.wake_ms = NEVER,
 		.found = pl_calloc(sockets, sizeof(*watch->found)),
 		.found_max = sockets,
+		.newcomers = pl_calloc(sockets, sizeof(*watch->newcomers)),
+		.newcomers_before = pl_calloc(sockets, sizeof(*watch->newcomers)),
 	};
 	PL_ASSERT(pthread_mutex_init(&watch->lock, NULL) == 0);
 	http_cond_init(&watch->wake);
 	int error = pthread_create(&watch->thread, NULL, run, watch);
-	if (error != 0) {
-		free(watch->found);
-		watch->found = NULL;
-	}
+	if (error != 0)
+		free_room(watch);
 	return error;
 }
 
@@ -170,7 +233,7 @@ void http_watch_stop(struct http_watch *watch)
 	(void)pthread_join(watch->thread, NULL);
 	(void)pthread_cond_destroy(&watch->wake);
 	(void)pthread_mutex_destroy(&watch->lock);
-	free(watch->found);
+	free_room(watch);
 }
 
 void http_watch_set_port(struct http_watch *watch, unsigned port)
@@ -200,10 +263,12 @@ void http_watch_remove(struct http_watch *watch, struct http_watched *watched)
 
 void http_watch_opened(struct http_watch *watch)
 {
+	uint64_t now = pl_clock_mono_ms();
 	(void)pthread_mutex_lock(&watch->lock);
 	watch->open++;
+	wake_by(watch, now + look_ms(watch));
 	if (is_crowded(watch))
-		wake_by(watch, pl_clock_mono_ms() + SWEEP_MS);
+		wake_by(watch, now + SWEEP_MS);
 	(void)pthread_mutex_unlock(&watch->lock);
 }
 

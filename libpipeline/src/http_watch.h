@@ -7,6 +7,11 @@
  * It also keeps one address from taking every thread with connections that say nothing: while more
  * are open than one address may have, and some of them have not sent a request yet, it counts the
  * process' sockets ten times a second and cuts the surplus among the silent ones.
+ *
+ * civetweb does not tell whose connection a thread has before its first request is whole. While
+ * some have sent none, the watch looks through the process' sockets for such newcomers, and cuts
+ * those that it has known for head_ms; one with unread bytes waits for a thread, and that is no
+ * fault of its client's.
  * Threads  every call locks; none blocks for longer than a look through the descriptors.
  */
 #ifndef PIPELINE_HTTP_WATCH_H
@@ -32,6 +37,7 @@ struct http_watch {
 	pthread_cond_t wake;
 	pthread_t thread;
 	unsigned port;
+	uint64_t head_ms;
 	unsigned per_address; /* 0: any number */
 	unsigned threads;
 	unsigned open;    /* connections on threads now */
@@ -41,11 +47,14 @@ struct http_watch {
 	struct http_watched *first;
 	struct http_socket *found; /* room for one look */
 	size_t found_max;
+	/* As many: of this look, and of the last. */
+	struct http_newcomer *newcomers, *newcomers_before;
+	size_t newcomers_count;
 };
 
 /* 0, or errno. queue: connections that may wait for a thread. */
-int http_watch_start(
-	struct http_watch *watch, unsigned per_address, unsigned threads, unsigned queue);
+int http_watch_start(struct http_watch *watch, uint64_t head_ms, unsigned per_address,
+	unsigned threads, unsigned queue);
 /* No thread of the server may be left. */
 void http_watch_stop(struct http_watch *watch);
 void http_watch_set_port(struct http_watch *watch, unsigned port);

@@ -11,6 +11,7 @@
 #define THREADS     2 /* one asks; the other, so that a client who dawdles hides nothing */
 #define PER_ADDRESS 8
 #define BODY_MAX    1024 /* no call takes one */
+#define HEAD_MS     5000
 #define BODY_MS     5000
 #define IDLE_MS     1000 /* who asks comes every 15 s: kept connections would hold both threads */
 #define STOP_MS     1000 /* of PL_SERVICE_STOP_MS */
@@ -103,6 +104,7 @@ enum pl_err worker_server_start(
 		.threads = THREADS,
 		.connections_per_address = PER_ADDRESS,
 		.body_max = BODY_MAX,
+		.head_ms = HEAD_MS,
 		.body_ms = BODY_MS,
 		.idle_ms = IDLE_MS,
 		.handler = handle,

@@ -9,6 +9,7 @@
 #include "pipeline/url.h"
 #include "routes.h"
 
+#define HEAD_MS  5000  /* for a head, which is a packet or two: meanwhile it holds a thread */
 #define BODY_MS  30000 /* for a body of 1 MiB: 35 KB/s */
 #define IDLE_MS  15000 /* a connection that waits holds a thread */
 #define LOG_MS   10    /* a line waits so long for others */
@@ -139,6 +140,7 @@ static enum pl_err start_http(struct api *api, const struct pl_settings *setting
 		.connections_per_address =
 			(unsigned)pl_settings_number(settings, "CONNECTIONS_PER_ADDRESS"),
 		.body_max = PL_REQUEST_BODY_MAX,
+		.head_ms = HEAD_MS,
 		.body_ms = BODY_MS,
 		.idle_ms = IDLE_MS,
 		.admit = routes_admit,

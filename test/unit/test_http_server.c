@@ -27,6 +27,7 @@
 
 #define WAIT_S     20 /* a read that takes longer is a failure; the machine may be slow */
 #define STOP_MS    20000
+#define HEADS      8 /* a head has an eighth of the time of a body */
 #define BODY_MAX   (64 * 1024)
 #define LARGER     100
 #define ANSWER_MAX (1024 * 1024)
@@ -126,6 +127,7 @@ static struct fixture *start(
 		.threads = threads,
 		.connections_per_address = per_address,
 		.body_max = BODY_MAX,
+		.head_ms = body_ms / HEADS,
 		.body_ms = body_ms,
 		.idle_ms = idle_ms,
 		.handler = handle,
@@ -700,16 +702,18 @@ static void *drip(void *arg)
 static void test_what_drips_meets_its_deadline(void **state)
 {
 	(void)state;
-	enum { DEADLINE_MS = 300, CLOCKS_MS = 10 };
+	enum { DEADLINE_MS = 800, HEAD_MS = DEADLINE_MS / HEADS, CLOCKS_MS = 10 };
 	struct fixture *f = start(2, 0, DEADLINE_MS, 10000);
 	static const struct {
 		const char *begins;
+		uint64_t deadline_ms;
 		int status;
 	} requests[] = {
-		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n", 408 },
-		{ "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nea60\r\n", 408 },
-		{ "POST / HTTP/1.1\r\nHost: h\r\nA: ", 400 },
-		{ "P", 400 },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n", DEADLINE_MS, 408 },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nea60\r\n",
+			DEADLINE_MS, 408 },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nA: ", HEAD_MS, 400 },
+		{ "P", HEAD_MS, 400 },
 	};
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		int fd = dial(f);
@@ -718,12 +722,56 @@ static void test_what_drips_meets_its_deadline(void **state)
 		uint64_t before = pl_clock_mono_ms();
 		assert_int_equal(pthread_create(&thread, NULL, drip, &fd), 0);
 		pthread_join(thread, NULL); /* ends when there is an answer */
-		assert_true(pl_clock_mono_ms() - before >= DEADLINE_MS - CLOCKS_MS);
+		uint64_t took = pl_clock_mono_ms() - before;
+		assert_true(took >= requests[i].deadline_ms - CLOCKS_MS);
+		assert_true(requests[i].deadline_ms == DEADLINE_MS || took < DEADLINE_MS);
 		assert_int_equal(get(fd, true).status, requests[i].status);
 		assert_true(is_closed(fd));
 		close(fd);
 	}
 	assert_int_equal(atomic_load(&f->calls), 0);
+	finish(f);
+}
+
+/* A kept connection has its idle time for the next head, whole. */
+static void test_the_next_head_that_drips_meets_its_deadline(void **state)
+{
+	(void)state;
+	enum { IDLE_MS = 200, BODY_MS = 8000, CLOCKS_MS = 10 };
+	struct fixture *f = start(2, 0, BODY_MS, IDLE_MS);
+	int fd = dial(f);
+	put(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_int_equal(get(fd, true).status, 200);
+	put(fd, "GET / HTTP/1.1\r\nA: ");
+	pthread_t thread;
+	uint64_t before = pl_clock_mono_ms();
+	assert_int_equal(pthread_create(&thread, NULL, drip, &fd), 0);
+	pthread_join(thread, NULL);
+	uint64_t took = pl_clock_mono_ms() - before;
+	assert_true(took >= IDLE_MS - CLOCKS_MS && took < BODY_MS / HEADS);
+	assert_int_equal(get(fd, true).status, 400);
+	assert_true(is_closed(fd));
+	close(fd);
+	finish(f);
+}
+
+/* Four times as many silent ones as there are threads, from addresses of their own. */
+static void test_silent_connections_do_not_keep_others_waiting(void **state)
+{
+	(void)state;
+	enum { THREADS = 4, SILENT = 4 * THREADS, BODY_MS = 20000, HEAD_MS = BODY_MS / HEADS };
+	struct fixture *f = start(THREADS, 0, BODY_MS, 10000);
+	int silent[SILENT];
+	for (int i = 0; i < SILENT; i++) {
+		silent[i] = dial(f);
+		if (i % 2 == 0)
+			put(silent[i], "GET / HTTP/1.1\r\nA: ");
+	}
+	uint64_t before = pl_clock_mono_ms();
+	assert_int_equal(ask(f, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
+	assert_true(pl_clock_mono_ms() - before < BODY_MS);
+	for (int i = 0; i < SILENT; i++)
+		close(silent[i]);
 	finish(f);
 }
 
@@ -847,9 +895,11 @@ static void test_a_hundred_clients(void **state)
 static void test_faults_at_start_are_named(void **state)
 {
 	struct fixture *f = *state;
-	struct pl_http_server_options options = {
-		.bind = "127.0.0.1", .port = f->port, .threads = 1, .handler = handle
-	};
+	struct pl_http_server_options options = { .bind = "127.0.0.1",
+		.port = f->port,
+		.threads = 1,
+		.head_ms = 1000,
+		.handler = handle };
 	struct pl_http_server *server = NULL;
 	const char *why = NULL;
 	char expected[64];
@@ -993,6 +1043,8 @@ int main(void)
 			test_dubious_framing_smuggles_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_head_too_long, setup, teardown),
 		cmocka_unit_test(test_what_drips_meets_its_deadline),
+		cmocka_unit_test(test_the_next_head_that_drips_meets_its_deadline),
+		cmocka_unit_test(test_silent_connections_do_not_keep_others_waiting),
 		cmocka_unit_test(test_reader_that_stalls_is_cut),
 		cmocka_unit_test(test_idle_connection_is_closed),
 		cmocka_unit_test(test_one_address_can_not_take_every_thread),

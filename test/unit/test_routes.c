@@ -308,6 +308,7 @@ static struct pl_http_server *serve(void)
 		.bind = "127.0.0.1",
 		.threads = 4,
 		.body_max = PL_REQUEST_BODY_MAX,
+		.head_ms = 20000,
 		.body_ms = 20000,
 		.idle_ms = 20000,
 		.admit = routes_admit,

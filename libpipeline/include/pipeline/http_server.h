@@ -9,7 +9,7 @@
  *          A stack is 100 KiB, 22 of them gone on entry: no big arrays, no deep recursion.
  * Memory   what a call holds is borrowed until the handler returns.
  * Bounds   threads; connections of one address, idle ones included; bytes of head and body; one
- *          deadline for a whole body, one for each write of an answer.
+ *          deadline for a whole head, one for a body, one for each write of an answer.
  * Failure  what breaks the framing is answered 400 and closed before a handler sees it. So is every
  *          400 of a handler: what follows a message we could not read is not read as a new one.
  *          Answers the server gives by itself are application/problem+json (RFC 9457).
@@ -34,9 +34,11 @@ struct pl_http_server_options {
 	unsigned threads;
 	unsigned connections_per_address; /* 0: off */
 	size_t body_max;                  /* beyond: 413 */
-	uint64_t body_ms;                 /* total deadline for one body: 408 and close; also for a
-					     head, and for one write of an answer */
-	uint64_t idle_ms;                 /* keep-alive */
+	uint64_t head_ms; /* total deadline for the first head of a connection: 400 and close, or
+			     nothing to who has said nothing */
+	uint64_t body_ms; /* total deadline for one body: 408 and close; also for one write of an
+			     answer */
+	uint64_t idle_ms; /* keep-alive: until the next head is whole */
 	void (*handler)(void *arg, struct pl_http_call *call);
 	/* Asked while nothing of the body is read; false: it has answered, and the connection ends
 	 * if a body was to come. NULL: all may. */
