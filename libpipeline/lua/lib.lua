@@ -714,9 +714,9 @@ local function waiting_of(id, last, head, now, limits)
 	local host = host_of(q, lane_of(head, q))
 	local due = tonumber(call('ZSCORE', T .. q .. ':z', id))
 	if due and due > now then
-		-- Before a first attempt it is the client's time: a follower's data may be there before it.
-		local tried = tonumber(last[q == 'f' and 4 or 5]) or 0
-		return tried == 0 and 'scheduled' or host.u > now and 'held' or 'backoff', due, -1
+		-- The client's own time: a follower's data may be there before it.
+		local own = string.sub(last[3], 1, 1) == 's' or (q == 'd' and tonumber(last[5]) == 0)
+		return own and 'scheduled' or host.u > now and 'held' or 'backoff', due, -1
 	end
 	if group_of(id) then return 'joined', 0, -1 end
 	if once('EXISTS', T .. q .. ':paused') == 1 then return 'queue_paused', 0, -1 end

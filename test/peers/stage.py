@@ -2,6 +2,7 @@
 stage: the one event loop that all peers of a test run play on, in a thread of its own.
 """
 import asyncio
+import collections
 import os
 import random
 import socket
@@ -34,6 +35,17 @@ RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 PORTS = range(18000 + 1750 * (RUNNER % 8), 18000 + 1750 * (RUNNER % 8 + 1))
 
 
+# Lately given: nobody gets the number of somebody else's port on another address of this machine, which
+# the product's own address rules would take for one.
+_given = collections.deque(maxlen=len(PORTS) // 2)
+
+
+def _pick():
+    port = random.choice([port for port in PORTS if port not in _given])
+    _given.append(port)
+    return port
+
+
 def bound_socket(address="127.0.0.1", kind=socket.SOCK_STREAM, port=None):
     """A socket bound to a free port (or to this one)."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -41,7 +53,7 @@ def bound_socket(address="127.0.0.1", kind=socket.SOCK_STREAM, port=None):
         sock = socket.socket(family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((address, port or random.choice(PORTS)))
+            sock.bind((address, port or _pick()))
             return sock
         except OSError:
             sock.close()

@@ -88,15 +88,6 @@ def test_scheduled(slow, provider, receiver):
         assert slow.state(request) == "scheduled"
 
 
-def test_scheduled_with_its_data(slow, provider, receiver):
-    """A follower that joins late has the data at once, and keeps its time all the same."""
-    options = {"dedupeKey": "k", "dedupeMode": "join"}
-    slow.wait(slow.post(provider.url(), receiver.url(), **options), "delivered")
-    follower = slow.post(provider.url(), receiver.url(), delay="100s", **options)
-    until(slow, waits(slow, follower, "scheduled"), 100)
-    assert slow.state(follower) == "fetched" and len(provider.requests) == 1
-
-
 def test_paused(slow, provider, receiver):
     request = slow.post(provider.url(), receiver.url(), delay="100s")
     slow.call("POST", f"/requests/{request}/pause")

@@ -1,4 +1,4 @@
-"""A joined request that is paused keeps its place: one fetch for all, whoever pauses."""
+"""A joined request keeps its place and its own time: one fetch for all, whoever pauses or waits."""
 import pytest
 
 from peers import patience
@@ -92,3 +92,11 @@ def test_a_long_line_of_those_who_left_is_passed_over_in_steps(launch, provider,
     gate.open()
     pipeline.wait(heir, "delivered")
     assert pipeline.redis.call("EXISTS", "{f0}:orphans") == 0
+
+
+def test_who_joins_late_has_the_data_at_once_and_keeps_its_time(launch, provider, receiver):
+    pipeline = launch(TIME_SCALE=1)
+    pipeline.wait(pipeline.post(provider.url(), receiver.url(), **JOIN), "delivered")
+    follower = pipeline.post(provider.url(), receiver.url(), delay="100s", **JOIN)
+    assert pipeline.state(follower) == "fetched" and len(provider.requests) == 1
+    assert pipeline.record(follower)["waiting"]["reason"] == "scheduled"
