@@ -196,7 +196,7 @@ int api_start(struct pl_service_run *run, void **state)
 	*state = api;
 	api->run = run;
 	api->drain_ms = pl_settings_number(settings, "DRAIN_TIMEOUT");
-	api->tails.max = (unsigned)pl_settings_number(settings, "TAILS_MAX");
+	tails_init(&api->tails, (unsigned)pl_settings_number(settings, "TAILS_MAX"));
 	open_handles(api);
 	api_metrics_init(&api->metrics, pl_settings_number(settings, "QUEUE_MAX"));
 
@@ -259,6 +259,7 @@ static void release(struct api *api)
 		pl_netpolicy_free(api->policies[1]);
 		callers_fini(&api->callers);
 		api_metrics_fini(&api->metrics);
+		tails_fini(&api->tails);
 		free(atomic_exchange(&api->spare_faults, NULL));
 	}
 	uv_close((uv_handle_t *)&api->told, on_closed);

@@ -33,7 +33,8 @@ const struct pl_setting api_settings[] = {
 		.fallback = "100",
 		.min = 0,
 		.max = TAILS_CEILING,
-		.help = "Logs followed at a time, each on a thread beside API_THREADS." },
+		.help = "Logs followed at a time, each on a thread beside API_THREADS; half of "
+			"them by one name of API_KEYS." },
 	{ .name = "CONNECTIONS_PER_ADDRESS",
 		.type = PL_SETTING_NUMBER,
 		.fallback = "128",

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "event_stream.h"
 #include "handlers.h"
@@ -13,12 +14,26 @@
 #define RETRY_LATER    "Retry-After: 5\r\n" /* until one of the others has come to its end */
 
 struct tail {
+	struct tail *prev, *next; /* in tails */
 	struct api *api;
 	struct pl_http_call *call;
 	struct store_tail follows;
 	unsigned seen; /* number of the last event that was told */
 	uint64_t told_ms;
 };
+
+void tails_init(struct tails *tails, unsigned max)
+{
+	*tails = (struct tails) { .max = max };
+	int failed = uv_mutex_init(&tails->lock);
+	PL_ASSERT(failed == 0);
+}
+
+void tails_fini(struct tails *tails)
+{
+	PL_ASSERT(tails->first == NULL);
+	uv_mutex_destroy(&tails->lock);
+}
 
 static void refuse_input(struct pl_http_call *call, const char *name, const char *detail)
 {
@@ -50,26 +65,53 @@ static bool read_call(struct pl_http_call *call, unsigned *seen)
 	return false;
 }
 
-static bool take_place(struct api *api, struct pl_http_call *call)
+/* Under the lock. Without keys nobody has a name, and whoever comes first is served. */
+static bool has_share(const struct tails *tails, const char *name)
 {
-	struct tails *tails = &api->tails;
-	if (atomic_fetch_add(&tails->open, 1) < tails->max) {
-		pl_metrics_add(api->metrics.counts, API_TAILS, 0, 1);
-		return true;
-	}
-	atomic_fetch_sub(&tails->open, 1);
-	problem_answer(call, &(struct problem) {
-				     .status = 503,
-				     .detail = "As many logs are followed as may be (TAILS_MAX).",
-				     .headers = RETRY_LATER,
-			     });
-	return false;
+	unsigned open = 0;
+	for (const struct tail *tail = tails->first; tail != NULL; tail = tail->next)
+		open += strcmp(caller_of(tail->call)->name, name) == 0;
+	return *name == '\0' || open < tails->max - tails->max / 2;
 }
 
-static void give_place(struct api *api)
+static void refuse_place(struct pl_http_call *call, bool is_full)
 {
-	atomic_fetch_sub(&api->tails.open, 1);
-	pl_metrics_sub(api->metrics.counts, API_TAILS, 0, 1);
+	static const char full[] = "As many logs are followed as may be (TAILS_MAX).";
+	static const char share[] = "Your key follows half of the logs that may be followed "
+				    "(TAILS_MAX); the others are for other keys.";
+	problem_answer(call, &(struct problem) {
+				     .status = is_full ? 503 : 429,
+				     .detail = is_full ? full : share,
+				     .headers = RETRY_LATER,
+			     });
+}
+
+static bool take_place(struct tail *tail)
+{
+	struct tails *tails = &tail->api->tails;
+	uv_mutex_lock(&tails->lock);
+	bool is_full = tails->open >= tails->max;
+	bool may = !is_full && has_share(tails, caller_of(tail->call)->name);
+	if (may) {
+		DL_APPEND(tails->first, tail);
+		tails->open++;
+	}
+	uv_mutex_unlock(&tails->lock);
+	if (may)
+		pl_metrics_add(tail->api->metrics.counts, API_TAILS, 0, 1);
+	else
+		refuse_place(tail->call, is_full);
+	return may;
+}
+
+static void give_place(struct tail *tail)
+{
+	struct tails *tails = &tail->api->tails;
+	uv_mutex_lock(&tails->lock);
+	DL_DELETE(tails->first, tail);
+	tails->open--;
+	uv_mutex_unlock(&tails->lock);
+	pl_metrics_sub(tail->api->metrics.counts, API_TAILS, 0, 1);
 }
 
 static bool tell(struct tail *tail, const char *text, size_t len)
@@ -114,28 +156,28 @@ static bool wait_for_news(struct tail *tail)
 	return is_news || tell(tail, EVENT_STREAM_BEAT, sizeof(EVENT_STREAM_BEAT) - 1);
 }
 
-static void follow(struct api *api, struct pl_http_call *call, const char *id, unsigned seen)
+static void follow(struct tail *tail, const char *id)
 {
-	struct tail tail = { .api = api, .call = call, .seen = seen };
-	pl_http_call_begin(call, 200, EVENT_STREAM_TYPE, STREAM_HEADERS, PL_HTTP_LENGTH_UNKNOWN);
-	if (strcmp(pl_http_call_method(call), "HEAD") == 0)
+	pl_http_call_begin(
+		tail->call, 200, EVENT_STREAM_TYPE, STREAM_HEADERS, PL_HTTP_LENGTH_UNKNOWN);
+	if (strcmp(pl_http_call_method(tail->call), "HEAD") == 0)
 		return;
-	tail.told_ms = pl_clock_mono_ms();
-	store_tail_open(api->store, id, &tail.follows);
-	while (look(&tail) && wait_for_news(&tail))
+	tail->told_ms = pl_clock_mono_ms();
+	store_tail_open(tail->api->store, id, &tail->follows);
+	while (look(tail) && wait_for_news(tail))
 		;
-	store_tail_close(api->store, &tail.follows);
+	store_tail_close(tail->api->store, &tail->follows);
 }
 
 void tails_follow(struct api *api, struct pl_http_call *call, const char *id)
 {
-	unsigned seen;
+	struct tail tail = { .api = api, .call = call };
 	struct store_found found;
-	if (!read_call(call, &seen) || !take_place(api, call))
+	if (!read_call(call, &tail.seen) || !take_place(&tail))
 		return;
 	if (requests_find(api, call, id, &found)) {
 		store_found_fini(&found); /* it is there: what it says is read once it is watched */
-		follow(api, call, id, seen);
+		follow(&tail, id);
 	}
-	give_place(api);
+	give_place(&tail);
 }

@@ -22,15 +22,16 @@ class Event:
 class Tail:
     """buffer: bytes that the system may keep for a reader that does not read."""
 
-    def __init__(self, pipeline, request, last=None, query="follow=1", buffer=None):
+    def __init__(self, pipeline, request, last=None, query="follow=1", buffer=None, key=None):
         self._socket = socket.socket()
         if buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._socket.settimeout(patience.bound(None))
         self._socket.connect(("127.0.0.1", pipeline.port))
         resume = "" if last is None else f"Last-Event-ID: {last}\r\n"
+        allowed = "" if key is None else f"Authorization: Bearer {key}\r\n"
         self._socket.sendall(
-            f"GET /requests/{request}/logs?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n{resume}\r\n".encode()
+            f"GET /requests/{request}/logs?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n{allowed}{resume}\r\n".encode()
         )
         self._input = self._socket.makefile("rb", buffering=0 if buffer else -1)
         self._headers = None

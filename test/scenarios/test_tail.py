@@ -4,6 +4,7 @@ import time
 import pytest
 
 from peers import patience, stage
+from peers.keys import Keys, keyed
 from peers.pipeline import SANITIZERS, program
 from peers.process import Process
 from peers.tail import Event, Tail
@@ -268,6 +269,26 @@ def test_tails_have_threads_of_their_own_and_no_more(launch, follow, provider, r
         assert tail.rest()[-1].data == {"state": "delivered"}
     wait_tails(pipeline, 0)
     assert follow(pipeline, request).rest() == whole(pipeline, request), "a place is free again"
+
+
+def test_one_key_follows_half_of_what_may_be(launch, follow, provider, receiver, tmp_path):
+    gate = Gate()
+    provider.answers(Answer(hold=gate))
+    keys = Keys(tmp_path).write(("alice", "wonder"), ("bob", "builder"), ("op", "secret", "admin"))
+    pipeline = launch(TAILS_MAX=5, API_KEYS=keys.path)
+    requests = {key: keyed(pipeline, key).post(provider.url(), receiver.url()) for key in ("wonder", "builder")}
+    hers = [follow(pipeline, requests["wonder"], key="wonder") for _ in range(3)]
+    [tail.take(1) for tail in hers]
+    status, headers = follow(pipeline, requests["wonder"], key="wonder").head
+    assert status == 429 and headers["retry-after"]
+    his = [follow(pipeline, requests["builder"], key="builder") for _ in range(2)]
+    [tail.take(1) for tail in his]
+    assert follow(pipeline, requests["builder"], key="builder").head[0] == 503, "now there is none left"
+    gate.open()
+    for tail in hers + his:
+        assert tail.rest()[-1].data == {"state": "delivered"}
+    wait_tails(keyed(pipeline, "secret"), 0)
+    assert follow(pipeline, requests["wonder"], key="wonder").rest()[-1].name == "end", "a place is free again"
 
 
 def test_a_reader_that_does_not_read_holds_only_its_own_thread(launch, follow, provider, receiver):

@@ -330,6 +330,7 @@ static int setup(void **state)
 	const char *why = "";
 	api.hosts.bind = "127.0.0.1";
 	api_metrics_init(&api.metrics, 1000);
+	tails_init(&api.tails, 1);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_async_init(&loop, &api.logged, on_logged), 0);
 	struct pl_netpolicy *policy;
@@ -348,6 +349,7 @@ static int teardown(void **state)
 	assert_true(pl_http_server_stop(api.http, STOP_MS));
 	pl_netpolicy_free(api.policy);
 	free(atomic_exchange(&api.spare_faults, NULL));
+	tails_fini(&api.tails);
 	uv_close((uv_handle_t *)&api.logged, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	return uv_loop_close(&loop);
