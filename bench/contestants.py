@@ -198,10 +198,12 @@ class Peer(Contestant):
         installed = os.path.join(self.home, "node_modules", ".package-lock.json")
         if os.path.exists(installed) and os.path.getmtime(installed) >= os.path.getmtime(lock):
             return
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=self.home,
-                              capture_output=True, text=True)
+        # Not `npm ci`: npm 11 refuses a lock that lacks the optional packages of other systems, and no npm
+        # writes them all. The locked versions are what this installs, too.
+        done = subprocess.run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"],
+                              cwd=self.home, capture_output=True, text=True)
         if done.returncode != 0:
-            raise Trouble(f"npm ci in bench/peers/{self.folder_name} failed:\n{done.stdout}{done.stderr}")
+            raise Trouble(f"npm install in bench/peers/{self.folder_name} failed:\n{done.stdout}{done.stderr}")
 
     def versions(self):
         with open(os.path.join(self.home, "package.json")) as file:
