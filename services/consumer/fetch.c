@@ -95,6 +95,7 @@ struct fetch {
 };
 
 static const char ANEW_NOTE[] = "from the beginning: the provider did not go on where it was cut";
+static const char NOTHING_KEPT_NOTE[] = "from the beginning: nothing was kept to go on from";
 static const char CLOSE_NOTE[] = "ended by close: its length can't be checked";
 
 /* "application/json", "application/…+json" or no type at all, parameters aside. */
@@ -418,6 +419,8 @@ static void write_message(struct fetch *fetch, const struct pl_http_answer *answ
 		snprintf(out, size, "resumed at byte %" PRIu64, fetch->from);
 	else if (fetch->anew)
 		snprintf(out, size, "%s", ANEW_NOTE);
+	else if (strcmp(fetch->job->record->last->name, "resumed") == 0)
+		snprintf(out, size, "%s", NOTHING_KEPT_NOTE);
 	else if (answer->ended_by_close)
 		snprintf(out, size, "%s", CLOSE_NOTE);
 }

@@ -27,6 +27,7 @@ def test_a_paused_fetch_is_cut_and_is_no_attempt(pipeline, provider, receiver):
     assert [event["event"] for event in pipeline.logs(request)] == [
         "accepted", "paused", "resumed", "fetched", "delivered",
     ]
+    assert "from the beginning" in pipeline.logs(request)[3]["reason"]
 
 
 def test_a_post_under_way_is_not_cut_and_its_verdict_counts(pipeline, provider, receiver):
