@@ -3,8 +3,8 @@
 --
 -- ARGV: queue, worker, serial of this call, want, weighing position, host concurrency, host rate,
 --   cold ms, most bytes of bodies, how many of them may be of unproven hosts
--- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms from now, -1: none), then per
--- request: id, record, 1 if it counts as one of an unproven host }.
+-- Returns { "OK", "MORE" (held beyond this answer: recover), "STALE", "PAUSED" or "FULL", next due (ms
+--   from now, -1: none), then per request: id, record, 1 if it counts as one of an unproven host }.
 local q, worker, serial, want, position = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local limits = { host_concurrency = tonumber(ARGV[6]), rate = tonumber(ARGV[7]), cold_ms = tonumber(ARGV[8]) }
 local bytes_max, unproven_room = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -91,9 +91,9 @@ local function fan()
 	enqueue('f', again)
 end
 
--- What is over wherever it waits goes to this worker, which says so. Of what somebody holds, a fetch is cut and a delivery is not: its verdict
--- counts. All come again after a moment, until they are final: a worker whose clock is behind finds
--- them too young.
+-- What is over wherever it waits goes to this worker, which says so. Of what somebody holds, a fetch is
+-- cut and a delivery is not: its verdict counts. All come again after a moment, until they are final: a
+-- worker whose clock is behind finds them too young.
 local EXPIRE_MAX, AGAIN_MS = 64, 1000
 local function expire()
 	local over = call('ZRANGEBYSCORE', T .. q .. ':e', '-inf', now, 'LIMIT', 0, math.min(EXPIRE_MAX, want))

@@ -120,6 +120,29 @@ void args_eval(struct args *args, struct pl_queue *queue, enum verb verb, pl_red
 	free(args->numbers);
 }
 
+struct done_call {
+	pl_done_cb cb;
+	void *arg;
+};
+
+static void on_done(void *arg, enum pl_err err, const redisReply *reply)
+{
+	struct done_call *call = arg;
+	const char *why;
+	err = reply_error(err, reply, &why);
+	if (call->cb != NULL)
+		call->cb(call->arg, err, why);
+	free(call);
+}
+
+void args_eval_done(
+	struct args *args, struct pl_queue *queue, enum verb verb, pl_done_cb cb, void *arg)
+{
+	struct done_call *call = pl_alloc(sizeof *call);
+	*call = (struct done_call) { cb, arg };
+	args_eval(args, queue, verb, on_done, call);
+}
+
 const char *stage_letter(enum pl_stage stage)
 {
 	return stage == PL_STAGE_FETCH ? "f" : "d";

@@ -84,29 +84,13 @@ void pl_queue_alter(
 	args_eval(&args, queue, refetches ? REFETCH : ALTER, on_altered, call);
 }
 
-struct hold_call {
-	pl_done_cb cb;
-	void *arg;
-};
-
-static void on_held(void *arg, enum pl_err err, const redisReply *reply)
-{
-	struct hold_call *call = arg;
-	const char *why;
-	err = reply_error(err, reply, &why);
-	call->cb(call->arg, err, why);
-	free(call);
-}
-
 void pl_queue_hold(struct pl_queue *queue, enum pl_stage stage, bool hold, pl_done_cb cb, void *arg)
 {
-	struct hold_call *call = pl_alloc(sizeof *call);
-	*call = (struct hold_call) { cb, arg };
 	struct args args;
 	args_begin(&args, 2);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, hold ? "pause" : "resume");
-	args_eval(&args, queue, STAGE, on_held, call);
+	args_eval_done(&args, queue, STAGE, cb, arg);
 }
 
 struct queues_call {

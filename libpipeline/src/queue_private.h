@@ -67,6 +67,10 @@ void args_letter(struct args *args, char letter);
 void args_eval(
 	struct args *args, struct pl_queue *queue, enum verb verb, pl_redis_cb cb, void *arg);
 
+/* The same for a script that answers no more than that it is done; cb may be NULL. */
+void args_eval_done(
+	struct args *args, struct pl_queue *queue, enum verb verb, pl_done_cb cb, void *arg);
+
 const char *stage_letter(enum pl_stage stage);
 
 /* What a reply means when it is no answer: PL_OK for one that is none of these. why is Redis' own

@@ -13,31 +13,14 @@
 #define FAILURE_FIELDS 5
 #define DRAWS          10 /* of priorities, 6:3:1, before they begin anew */
 
-struct done_call {
+struct register_call {
 	pl_done_cb cb;
 	void *arg;
 };
 
-static struct done_call *done_call(pl_done_cb cb, void *arg)
-{
-	struct done_call *call = pl_alloc(sizeof *call);
-	*call = (struct done_call) { cb, arg };
-	return call;
-}
-
-static void on_done(void *arg, enum pl_err err, const redisReply *reply)
-{
-	struct done_call *call = arg;
-	const char *why;
-	err = reply_error(err, reply, &why);
-	if (call->cb != NULL)
-		call->cb(call->arg, err, why);
-	free(call);
-}
-
 static void on_registered(void *arg, enum pl_err err, const redisReply *reply)
 {
-	struct done_call *call = arg;
+	struct register_call *call = arg;
 	const char *why;
 	err = reply_error(err, reply, &why);
 	const char *word = err == PL_OK && reply_is_text(reply) ? reply->str : "";
@@ -61,7 +44,9 @@ void pl_queue_register(struct pl_queue *queue, enum pl_stage stage, const char *
 	args_number(&args, lease_ms);
 	args_text(&args, queue->state.run_id);
 	args_text(&args, PL_QUEUE_LAYOUT);
-	args_eval(&args, queue, REGISTER, on_registered, done_call(cb, arg));
+	struct register_call *call = pl_alloc(sizeof *call);
+	*call = (struct register_call) { cb, arg };
+	args_eval(&args, queue, REGISTER, on_registered, call);
 }
 
 void pl_queue_leave(
@@ -71,7 +56,7 @@ void pl_queue_leave(
 	args_begin(&args, 2);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
-	args_eval(&args, queue, LEAVE, on_done, done_call(cb, arg));
+	args_eval_done(&args, queue, LEAVE, cb, arg);
 }
 
 struct beat_call {
@@ -288,7 +273,7 @@ void pl_queue_limits(struct pl_queue *queue, const struct pl_host_limit *limits,
 		args_text(&args, limits[i].lane);
 		args_text(&args, limits[i].text);
 	}
-	args_eval(&args, queue, LIMITS, on_done, done_call(cb, arg));
+	args_eval_done(&args, queue, LIMITS, cb, arg);
 }
 
 struct retain_call {
@@ -371,7 +356,7 @@ void pl_queue_wake(
 	args_begin(&args, 2);
 	args_text(&args, stage_letter(stage));
 	args_text(&args, name);
-	args_eval(&args, queue, WAKE, on_done, done_call(cb, arg));
+	args_eval_done(&args, queue, WAKE, cb, arg);
 }
 
 void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct pl_chunk *chunk,
@@ -386,5 +371,5 @@ void pl_queue_chunk_put(struct pl_queue *queue, const char *name, const struct p
 	args_number(&args, PL_CHUNK_TTL_MS);
 	args_number(&args, chunk->bodies_max);
 	args_bytes(&args, chunk->bytes, chunk->len);
-	args_eval(&args, queue, CHUNK, on_done, done_call(cb, arg));
+	args_eval_done(&args, queue, CHUNK, cb, arg);
 }
