@@ -396,6 +396,19 @@ static struct pl_event *next_event(struct pl_record *record, size_t *room)
 	return event;
 }
 
+/* What compaction has not come to yet is not kept any more, either: two readers see the same. */
+static void keep_first_and_last(struct pl_record *record)
+{
+	const size_t last = PL_EVENTS_KEPT - PL_EVENTS_FIRST;
+	if (record->events_count > PL_EVENTS_KEPT) {
+		memmove(record->events + PL_EVENTS_FIRST,
+			record->events + record->events_count - last,
+			last * sizeof *record->events);
+		record->events_count = PL_EVENTS_KEPT;
+	}
+	record->last = &record->events[record->events_count - 1];
+}
+
 static enum pl_err decode_lines(struct pl_record *record, char *at, char *end)
 {
 	struct block block = { 0 };
@@ -419,7 +432,7 @@ static enum pl_err decode_lines(struct pl_record *record, char *at, char *end)
 	}
 	if (record->events_count == 0)
 		return PL_EINVAL;
-	record->last = &record->events[record->events_count - 1];
+	keep_first_and_last(record);
 	return PL_OK;
 }
 

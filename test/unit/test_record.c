@@ -237,6 +237,26 @@ static void test_nonsense_is_refused(void **state)
 	}
 }
 
+/* Compaction comes now and then; what is kept is the same before and after. */
+static void test_a_long_log_has_its_first_and_last_events(void **state)
+{
+	(void)state;
+	struct pl_buf text;
+	begin(&text);
+	for (unsigned n = 2; n <= PL_EVENTS_KEPT + 30; n++) {
+		struct pl_event retry = event(n, PL_STATE_QUEUED, "retry");
+		write_event(&text, &retry);
+	}
+	struct pl_record *record = decoded(&text);
+	assert_int_equal(record->events_count, PL_EVENTS_KEPT);
+	assert_int_equal(record->events[PL_EVENTS_FIRST - 1].n, PL_EVENTS_FIRST);
+	assert_int_equal(record->events[PL_EVENTS_FIRST].n, PL_EVENTS_FIRST + 31);
+	assert_int_equal(record->last->n, PL_EVENTS_KEPT + 30);
+	assert_ptr_equal(record->last, record->events + PL_EVENTS_KEPT - 1);
+	pl_record_free(record);
+	pl_buf_fini(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_inline_data_comes_back),
 		cmocka_unit_test(test_a_second_fetch_replaces_the_first),
 		cmocka_unit_test(test_empty_data_needs_no_block),
+		cmocka_unit_test(test_a_long_log_has_its_first_and_last_events),
 		cmocka_unit_test(test_every_cut_is_survived),
 		cmocka_unit_test(test_nonsense_is_refused),
 	};
