@@ -231,3 +231,11 @@ const struct pl_setting pl_settings_worker[] = {
 		.help = "A file of the certificate authorities to trust; unset: the system's." },
 	{ .name = NULL },
 };
+
+uint64_t pl_settings_data_ms(const struct pl_settings *settings)
+{
+	uint64_t data_ms = pl_settings_number(settings, "RETENTION_DATA");
+	uint64_t record_ms = pl_settings_number(settings, "RETENTION_RECORD");
+	return (data_ms < record_ms ? data_ms : record_ms) /
+	       pl_settings_number(settings, "TIME_SCALE");
+}

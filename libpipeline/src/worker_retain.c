@@ -10,7 +10,7 @@ void worker_retain_read(struct pl_worker *worker, const struct pl_settings *sett
 {
 	uint64_t scale = worker->time_scale;
 	worker->retention = (struct pl_retention) {
-		.data_ms = pl_settings_number(settings, "RETENTION_DATA") / scale,
+		.data_ms = pl_settings_data_ms(settings),
 		.record_ms = pl_settings_number(settings, "RETENTION_RECORD") / scale,
 		.dead_ms = pl_settings_number(settings, "RETENTION_DEAD") / scale,
 		.bytes_max = pl_settings_number(settings, "RETENTION_MEMORY"),

@@ -648,7 +648,7 @@ enum pl_err store_new(const struct pl_settings *settings,
 	store->relaxed = strcmp(pl_settings_text(settings, "DURABILITY"), "relaxed") == 0;
 	store->queue_max = pl_settings_number(settings, "QUEUE_MAX");
 	store->time_scale = pl_settings_number(settings, "TIME_SCALE");
-	store->keep_data_ms = pl_settings_number(settings, "RETENTION_DATA") / store->time_scale;
+	store->keep_data_ms = pl_settings_data_ms(settings);
 	store->keep_dead_ms = pl_settings_number(settings, "RETENTION_DEAD") / store->time_scale;
 	store->dedupe_window_ms = pl_settings_number(settings, "DEDUPE_WINDOW");
 	snprintf(store->why, sizeof store->why, "not connected to Redis yet");

@@ -97,8 +97,7 @@ static void *deliver_open(struct pl_worker *worker, const struct pl_settings *se
 	struct deliverer *deliverer = pl_calloc(1, sizeof *deliverer);
 	deliverer->worker = worker;
 	deliverer->public_url = pl_settings_text(settings, "PUBLIC_URL");
-	deliverer->data_url_ms = pl_settings_number(settings, "RETENTION_DATA") /
-				 pl_settings_number(settings, "TIME_SCALE");
+	deliverer->data_url_ms = pl_settings_data_ms(settings);
 	const char *secrets = pl_settings_text(settings, "SIGNING_SECRET"), *why;
 	if (secrets != NULL &&
 		pl_secrets_parse(secrets, strlen(secrets), &deliverer->secrets, &why) != PL_OK)

@@ -143,6 +143,14 @@ def test_too_much_goes_piece_by_piece_the_oldest_first(pipeline, keep, provider,
     assert [counted(pipeline, name) for name in ("kept", "dead", "trimmed")] == [0, 0, 3]
 
 
+def test_data_goes_with_its_record_at_the_latest(pipeline, keep, provider, receiver):
+    provider.answers(Answer(body=LARGE))
+    ended = delivered(pipeline, provider, receiver)
+    keep(RETENTION_RECORD=AT_ONCE, RETENTION_DATA="500h")
+    until(pipeline, ended, "nothing")
+    assert not pipeline.redis.call("KEYS", tagged("b:*"))
+
+
 def test_half_of_redis_is_the_most(pipeline, keep, provider, receiver):
     provider.answers(Answer(body=VERY_LARGE))
     first, second = [delivered(pipeline, provider, receiver) for _ in range(2)]

@@ -64,6 +64,9 @@ const struct pl_schedule *pl_settings_schedule(
 /* Did a flag, a variable or a file set it? */
 bool pl_settings_given(const struct pl_settings *settings, const char *name);
 
+/* RETENTION_DATA as TIME_SCALE has it, in ms; data goes with its record if that goes earlier. */
+uint64_t pl_settings_data_ms(const struct pl_settings *settings);
+
 /* Adds what differs from the defaults as one line for the start-up log, "LEASE=5s PREFETCH=64",
  * secrets hidden; nothing when nothing differs. */
 PL_MUST_CHECK enum pl_err pl_settings_changes(
