@@ -201,19 +201,18 @@ void store_control_end(struct store *store)
 	uv_close((uv_handle_t *)&store->patience, NULL);
 }
 
-static void alter_all(struct store *store, const struct pl_alteration *alteration,
-	const char *const *ids, size_t count, struct store_altered *out)
+void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
+	const char *owner, struct store_altered *out)
 {
 	if (count == 0)
 		return;
 	struct store_change change = {
 		.wait.begin = begin_change,
-		.alteration = *alteration,
+		.alteration = { .verb = verb, .owner = owner, .queue_max = store->queue_max },
 		.items = pl_calloc(count, sizeof *change.items),
 		.count = count,
 		.open = count,
 	};
-	change.alteration.queue_max = store->queue_max;
 	for (size_t i = 0; i < count; i++) {
 		out[i] = (struct store_altered) { .err = PL_EREDIS, .answer = PL_ALTERED_NOT };
 		change.items[i] =
@@ -225,18 +224,10 @@ static void alter_all(struct store *store, const struct pl_alteration *alteratio
 	free(change.items);
 }
 
-void store_alter_all(struct store *store, enum pl_alter verb, const char *const *ids, size_t count,
-	const char *owner, struct store_altered *out)
-{
-	const struct pl_alteration alteration = { .verb = verb, .owner = owner };
-	alter_all(store, &alteration, ids, count, out);
-}
-
 void store_alter(struct store *store, enum pl_alter verb, const char *id, const char *owner,
 	struct store_altered *out)
 {
-	const struct pl_alteration alteration = { .verb = verb, .owner = owner };
-	alter_all(store, &alteration, &id, 1, out);
+	store_alter_all(store, verb, &id, 1, owner, out);
 }
 
 /* ---- queues ---- */
