@@ -7,7 +7,8 @@ proxy: a wire between two programs that goes wrong on command.
     proxy.freeze()           half-open: everything stays connected, nothing arrives any more
     proxy.thaw()
     proxy.hold("EVALSHA")    what is sent waits, on connections that have sent this Redis command
-    proxy.release()          it goes on, in order
+    proxy.waiting("x")       how many pieces wait, up to the one that has this text; 0 without it
+    proxy.release(pieces)    so many go on, in order; without a number all, and nothing waits any more
     proxy.mute("EVALSHA")    what is answered is lost, on such connections, until they are cut
     proxy.refuse = True      new connections are closed at once
     proxy.cut()              breaks what is connected
@@ -129,14 +130,18 @@ class Proxy:
     def hold(self, verb):
         self._held = verb.encode()
 
-    def release(self):
-        stage.call(self._release)
+    def waiting(self, text):
+        return next((n for n, (_, data) in enumerate(self._kept, 1) if text.encode() in data), 0)
 
-    def _release(self):
-        self._held = None
-        for writer, data in self._kept:
+    def release(self, pieces=None):
+        stage.call(self._release, pieces)
+
+    def _release(self, pieces):
+        if pieces is None:
+            self._held = None
+        for writer, data in self._kept[:pieces]:
             writer.write(data)
-        self._kept.clear()
+        del self._kept[:pieces]
 
     def mute(self, verb):
         self._muted = verb.encode()

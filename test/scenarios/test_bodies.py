@@ -161,9 +161,17 @@ def test_above_a_mebibyte_the_callback_says_where_it_is(pipeline, provider, rece
     assert fetched.headers["Content-Type"] == kind
 
 
-@pytest.mark.parametrize("kept, seconds", [(None, 72 * 3600), ("2h", 2 * 3600), ("30d", 30 * 86400)])
-def test_a_data_url_is_good_for_as_long_as_data_is_kept(launch, provider, receiver, kept, seconds):
-    pipeline = launch(TIME_SCALE=1, RETENTION_DATA=kept)
+@pytest.mark.parametrize(
+    "data, record, seconds",
+    [
+        (None, None, 72 * 3600),
+        ("2h", None, 2 * 3600),
+        ("30d", "30d", 30 * 86400),
+        ("30d", "5d", 5 * 86400),  # data goes with its record
+    ],
+)
+def test_a_data_url_is_good_for_as_long_as_data_is_kept(launch, provider, receiver, data, record, seconds):
+    pipeline = launch(TIME_SCALE=1, RETENTION_DATA=data, RETENTION_RECORD=record)
     before = time.time()
     delivery = carried(pipeline, provider, receiver, Answer(body=b"x" * (MIB + 1), type=BINARY))
     url = urllib.parse.urlsplit(delivery.json["dataUrl"])

@@ -32,17 +32,31 @@ def test_a_settle_that_comes_again_does_not_settle_what_came_back(launch, redis,
     assert numbers(pipeline, request) == list(range(1, 6)), pipeline.logs(request)
 
 
+def is_due(redis, request):
+    """In Redis' own time: a script that begins from now on sees it too."""
+    seconds, micros = redis.call("TIME")
+    return int(redis.call("ZSCORE", "{f0}:f:z", request)) < int(seconds) * 1000 + int(micros) // 1000
+
+
 def test_a_retry_is_settled_once(launch, redis, proxy, provider, receiver):
+    """Its settle is carried out, and so is, when the retry is due, the reserve behind it: both answers are lost."""
     wire, gate = proxy(redis.path, unix=True), Gate()
     pipeline = launch(redis=redis, only={"consumer": {"REDIS_URL": wire.redis_url}})
     pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
     provider.serves("/again", Answer(503, hold=gate), {"second": 1})
     request = pipeline.post(provider.url("/again"), receiver.url(), fetch={"schedule": ["0s"], "retries": 3})
     provider.holds(1)
-    wire.mute("EVALSHA")
+    wire.hold("EVALSHA")
     gate.open()
-    pipeline.wait_attempts(request, "fetch", 1)
+    settle = patience.until(lambda: wire.waiting(request), "its settle to be on its way")
+    before = wire.commands
     pipeline.post(provider.url(), receiver.url())  # rings the bell
+    patience.until(lambda: wire.commands > before, "a reserve to be on its way")
+    wire.mute("EVALSHA")
+    wire.release(settle)
+    pipeline.wait_attempts(request, "fetch", 1)
+    patience.until(lambda: is_due(redis, request), "the retry to be due")
+    wire.release()
     patience.until(lambda: holds(redis, request), "the consumer to hold it again")
     wire.cut()
     pipeline.wait(request, "delivered")
