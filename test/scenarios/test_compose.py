@@ -228,7 +228,7 @@ def test_down_and_up_again_keeps_the_data(stack, provider, receiver):
     stack.wait(old, "delivered")
     record, data = stack.record(old), stack.data(old)
     receiver.answers(503)
-    owed = stack.post(provider.at_host(), receiver.at_host())
+    owed = stack.post(provider.at_host(), receiver.at_host(), callback={"retries": 20})
     receiver.got(2)
     stack.down()
     assert not stack.containers("redis")
