@@ -21,7 +21,9 @@
 #include "store.h"
 
 #define PATIENCE_MS 20000 /* only a test that is about to fail waits so long */
-#define NAME        "redis.test"
+#define NAME_SIZE   32
+#define NAME_FORMAT \
+	"redis-%u.test" /* one for each store: an earlier one may still ask for its own */
 
 extern const struct pl_setting api_settings[];
 
@@ -30,19 +32,23 @@ extern const struct pl_setting api_settings[];
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t turn;
+	char current[NAME_SIZE];
+	unsigned count;
 	bool is_asked, is_open;
 } names = { .lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER };
 
 int getaddrinfo(const char *restrict name, const char *restrict port,
 	const struct addrinfo *restrict hints, struct addrinfo **restrict out)
 {
-	if (strcmp(name, NAME) != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
+	pthread_mutex_lock(&names.lock);
+	bool is_ours = strcmp(name, names.current) == 0 && (hints->ai_flags & AI_NUMERICHOST) == 0;
+	if (!is_ours) {
+		pthread_mutex_unlock(&names.lock);
 		int (*real)(
 			const char *, const char *, const struct addrinfo *, struct addrinfo **);
 		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
 		return real(name, port, hints, out);
 	}
-	pthread_mutex_lock(&names.lock);
 	names.is_asked = true;
 	pthread_cond_broadcast(&names.turn);
 	while (!names.is_open)
@@ -56,14 +62,22 @@ static void await_asked(void)
 	pthread_mutex_lock(&names.lock);
 	while (!names.is_asked)
 		pthread_cond_wait(&names.turn, &names.lock);
-	names.is_asked = false;
 	pthread_mutex_unlock(&names.lock);
 }
 
-static void tell_names(bool is_open)
+static void name_anew(void)
 {
 	pthread_mutex_lock(&names.lock);
-	names.is_open = is_open;
+	snprintf(names.current, sizeof names.current, NAME_FORMAT, ++names.count);
+	names.is_asked = false;
+	names.is_open = false;
+	pthread_mutex_unlock(&names.lock);
+}
+
+static void tell_name(void)
+{
+	pthread_mutex_lock(&names.lock);
+	names.is_open = true;
 	pthread_cond_broadcast(&names.turn);
 	pthread_mutex_unlock(&names.lock);
 }
@@ -77,16 +91,17 @@ static int setup(void **state)
 {
 	static const struct pl_setting *const tables[] = { pl_settings_shared, pl_settings_keys,
 		api_settings, NULL };
-	static char *argv[] = { (char *)"fetchback-api", (char *)"--redis-url",
-		(char *)"redis://" NAME };
+	char url[sizeof "redis://" + NAME_SIZE];
+	char *argv[] = { (char *)"fetchback-api", (char *)"--redis-url", url };
 	struct pl_settings *settings;
 	char *errors = NULL;
 	const char *why = "";
 	(void)state;
+	name_anew();
+	snprintf(url, sizeof url, "redis://%s", names.current);
 	if (pl_settings_read(tables, 3, argv, &settings, &errors) != PL_OK)
 		fail_msg("%s", errors);
 	api_metrics_init(&metrics, 1000);
-	tell_names(false);
 	if (store_new(settings, NULL, NULL, metrics.counts, &store, &why) != PL_OK)
 		fail_msg("%s", why);
 	pl_settings_free(settings);
@@ -104,7 +119,7 @@ static int teardown(void **state)
 static void test_a_name_that_comes_ends_it(void **state)
 {
 	(void)state;
-	tell_names(true);
+	tell_name();
 	assert_true(store_free(store, PATIENCE_MS));
 }
 
