@@ -16,6 +16,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/err.h"
 #include "pipeline/json.h"
+#include "pipeline/text.h"
 
 #define GATHERED_MAX (64 * 1024) /* what a pipe holds: gathering more would only wait longer */
 #define WORD_MAX     160         /* bytes of an id, an event, a stage, a service, as escaped */
@@ -88,12 +89,8 @@ static void put_quoted(struct line *line, const char *text, size_t len, size_t r
 
 static void put_number(struct line *line, unsigned number)
 {
-	char digits[10]; /* 4,294,967,295 */
-	size_t at = sizeof digits;
-	do
-		digits[--at] = (char)('0' + number % 10);
-	while ((number /= 10) > 0);
-	put_bytes(line, digits + at, sizeof digits - at);
+	char digits[PL_NUMBER_SIZE];
+	put_bytes(line, digits, pl_number_write(number, digits));
 }
 
 /* Now. Most lines share their second with the one before, so that only its milliseconds are new. */

@@ -3,7 +3,6 @@
  */
 #include "pipeline/queue.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 #include "scripts.h"
 
 #define SCRIPT_MAX    (64 * 1024)
-#define NUMBER_SIZE   21 /* 2^64 has 20 digits, and so has -2^63 with its sign */
 #define CONFIG_VALUES 6
 #define TAIL          TAG "tail"
 #define ACK           TAG "ack"
@@ -72,7 +70,7 @@ void args_begin(struct args *args, size_t room)
 	*args = (struct args) { .room = room + 1 };
 	args->text = pl_alloc(args->room * sizeof *args->text);
 	args->len = pl_alloc(args->room * sizeof *args->len);
-	args->numbers = pl_alloc(args->room * NUMBER_SIZE);
+	args->numbers = pl_alloc(args->room * PL_NUMBER_SIZE);
 	args_text(args, TAG);
 }
 
@@ -91,17 +89,17 @@ void args_text(struct args *args, const char *text)
 void args_number(struct args *args, uint64_t number)
 {
 	char *at = args->numbers + args->written;
-	int len = snprintf(at, NUMBER_SIZE, "%" PRIu64, number);
-	args->written += (size_t)len;
-	args_bytes(args, at, (size_t)len);
+	size_t len = pl_number_write(number, at);
+	args->written += len;
+	args_bytes(args, at, len);
 }
 
 void args_signed(struct args *args, int64_t number)
 {
 	char *at = args->numbers + args->written;
-	int len = snprintf(at, NUMBER_SIZE, "%" PRId64, number);
-	args->written += (size_t)len;
-	args_bytes(args, at, (size_t)len);
+	size_t len = pl_signed_write(number, at);
+	args->written += len;
+	args_bytes(args, at, len);
 }
 
 void args_letter(struct args *args, char letter)

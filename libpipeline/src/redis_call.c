@@ -1,11 +1,9 @@
 #include "redis_call.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "pipeline/mem.h"
-
-#define DIGITS_MAX 20 /* of a 64-bit number */
+#include "pipeline/text.h"
 
 static size_t digits(size_t number)
 {
@@ -28,13 +26,11 @@ static size_t bulk_size(size_t len)
 
 static char *put_head(char *at, char type, size_t number)
 {
-	size_t count = digits(number);
-	*at = type;
-	for (size_t i = count; i > 0; i--, number /= 10)
-		at[i] = (char)('0' + number % 10);
-	at[count + 1] = '\r';
-	at[count + 2] = '\n';
-	return at + count + 3;
+	*at++ = type;
+	at += pl_number_write(number, at);
+	*at++ = '\r';
+	*at++ = '\n';
+	return at;
 }
 
 static char *put_bulk(char *at, const char *data, size_t len)
@@ -95,8 +91,8 @@ struct pl_redis_call *pl_redis_call_new_evalsha(const struct pl_script *script, 
 {
 	static const char verb[] = "EVALSHA";
 	const size_t sha1_len = sizeof script->sha1 - 1;
-	char count[DIGITS_MAX + 1];
-	size_t count_len = (size_t)snprintf(count, sizeof count, "%u", keys);
+	char count[PL_NUMBER_SIZE];
+	size_t count_len = pl_number_write(keys, count);
 	size_t head = head_size(argc + 3) + bulk_size(sizeof verb - 1) + bulk_size(sha1_len);
 	size_t tail = bulk_size(count_len) + args_size(argc, argv, argv_len);
 

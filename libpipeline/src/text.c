@@ -126,6 +126,30 @@ enum pl_err pl_number_parse(const char *text, size_t len, uint64_t max, uint64_t
 	return PL_OK;
 }
 
+size_t pl_number_write(uint64_t number, char out[PL_NUMBER_SIZE])
+{
+	char digits[PL_NUMBER_SIZE - 1];
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	size_t len = sizeof digits - at;
+	memcpy(out, digits + at, len);
+	out[len] = '\0';
+	return len;
+}
+
+size_t pl_signed_write(int64_t number, char out[PL_NUMBER_SIZE])
+{
+	if (number >= 0)
+		return pl_number_write((uint64_t)number, out);
+	char digits[PL_NUMBER_SIZE];
+	size_t len = pl_number_write(-(uint64_t)number, digits); /* -2^63 has no int64_t */
+	*out = '-';
+	memcpy(out + 1, digits, len + 1);
+	return len + 1;
+}
+
 bool pl_equal_constant_time(const void *a, const void *b, size_t len)
 {
 	return CRYPTO_memcmp(a, b, len) == 0;

@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "pipeline/text.h"
@@ -123,6 +125,42 @@ static void numbers_are_digits_within_their_range(void **state)
 	assert_int_equal(n, 77);
 }
 
+static void written(uint64_t number, const char *want)
+{
+	char out[PL_NUMBER_SIZE];
+	memset(out, 'x', sizeof out);
+	assert_int_equal(pl_number_write(number, out), strlen(want));
+	assert_string_equal(out, want);
+}
+
+static void signed_written(int64_t number, const char *want)
+{
+	char out[PL_NUMBER_SIZE];
+	memset(out, 'x', sizeof out);
+	assert_int_equal(pl_signed_write(number, out), strlen(want));
+	assert_string_equal(out, want);
+}
+
+static void numbers_are_written_as_printf_would(void **state)
+{
+	(void)state;
+	written(0, "0");
+	written(UINT64_MAX, "18446744073709551615");
+	signed_written(0, "0");
+	signed_written(-1, "-1");
+	signed_written(-10, "-10");
+	signed_written(INT64_MAX, "9223372036854775807");
+	signed_written(INT64_MIN, "-9223372036854775808");
+	uint64_t power = 1;
+	for (int digits = 1; digits <= 20; digits++, power *= 10) {
+		for (uint64_t number = power - 1; number <= power + 1; number++) {
+			char want[PL_NUMBER_SIZE];
+			snprintf(want, sizeof want, "%" PRIu64, number);
+			written(number, want);
+		}
+	}
+}
+
 static void equality_sees_each_byte(void **state)
 {
 	(void)state;
@@ -153,6 +191,7 @@ int main(void)
 		cmocka_unit_test(base64_refuses_what_is_not_strict),
 		cmocka_unit_test(base64_respects_the_ceiling),
 		cmocka_unit_test(numbers_are_digits_within_their_range),
+		cmocka_unit_test(numbers_are_written_as_printf_would),
 		cmocka_unit_test(equality_sees_each_byte),
 		cmocka_unit_test(edits_are_counted),
 	};
