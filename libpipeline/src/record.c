@@ -4,7 +4,6 @@
  */
 #include "pipeline/record.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,15 +76,55 @@ static int letter_index(const char *letters, char letter)
 	return at != NULL ? (int)(at - letters) : -1;
 }
 
+/* ---- encoding: each field comes with the tab before it ---- */
+
+static enum pl_err add_text(struct pl_buf *out, const char *text)
+{
+	size_t len = strlen(text);
+	char *at = pl_buf_reserve(out, len + 1);
+	if (at == NULL)
+		return PL_ELIMIT;
+	*at = '\t';
+	memcpy(at + 1, text, len);
+	pl_buf_wrote(out, len + 1);
+	return PL_OK;
+}
+
+static enum pl_err add_letter(struct pl_buf *out, char letter)
+{
+	return pl_buf_add(out, (const char[]) { '\t', letter }, 2);
+}
+
+#define NUMBER_MAX PL_NUMBER_SIZE /* a tab and 20 digits */
+
+/* Needs room for NUMBER_MAX and a NUL, which what comes next may write over. */
+static char *put_number(char *at, uint64_t number)
+{
+	*at++ = '\t';
+	return at + pl_number_write(number, at);
+}
+
+static enum pl_err add_number(struct pl_buf *out, uint64_t number)
+{
+	char text[NUMBER_MAX + 1];
+	return pl_buf_add(out, text, (size_t)(put_number(text, number) - text));
+}
+
 enum pl_err pl_record_head(const struct pl_request *request, struct pl_buf *out)
 {
 	size_t before = out->len;
-	enum pl_err err = pl_buf_format(out, "%d\t%c\t%c\t%s\t%s\t%s\t%s\t%s\t%s\t",
-		PL_RECORD_VERSION, priority_letters[request->priority],
-		stage_letters[request->starts_in], request->fetch_lane, request->deliver_lane,
-		request->owner != NULL ? request->owner : "",
-		request->parent != NULL ? request->parent : "", request->provider,
-		request->callback_url);
+	const char *const texts[] = { request->fetch_lane, request->deliver_lane, request->owner,
+		request->parent, request->provider, request->callback_url };
+	char number[PL_NUMBER_SIZE];
+	enum pl_err err = pl_buf_add(out, number, pl_number_write(PL_RECORD_VERSION, number));
+	if (err == PL_OK)
+		err = add_letter(out, priority_letters[request->priority]);
+	if (err == PL_OK)
+		err = add_letter(out, stage_letters[request->starts_in]);
+	for (size_t i = 0; err == PL_OK && i < sizeof texts / sizeof *texts; i++)
+		err = add_text(out, texts[i] != NULL ? texts[i] : "");
+	if (err == PL_OK)
+		err = pl_buf_add(out, "\t", 1);
 	if (err == PL_OK)
 		err = pl_request_options_encode(request, out);
 	if (err == PL_OK)
@@ -114,8 +153,9 @@ static enum pl_err add_field(struct pl_buf *out, const char *text, size_t max)
 
 static enum pl_err add_data_fields(struct pl_buf *out, const struct pl_data *data)
 {
-	enum pl_err err =
-		pl_buf_format(out, "\t%c\t%" PRIu64, kind_letters[data->kind], data->bytes);
+	enum pl_err err = add_letter(out, kind_letters[data->kind]);
+	if (err == PL_OK)
+		err = add_number(out, data->bytes);
 	if (err == PL_OK)
 		err = add_field(out, data->content_type, 255);
 	if (err == PL_OK && data->chunks > 0)
@@ -126,8 +166,9 @@ static enum pl_err add_data_fields(struct pl_buf *out, const struct pl_data *dat
 /* In the fields of data, with the kind that is none: scripts pass it over. */
 static enum pl_err add_partial_fields(struct pl_buf *out, const struct pl_partial *partial)
 {
-	enum pl_err err =
-		pl_buf_format(out, "\t%c\t%" PRIu64, kind_letters[PL_DATA_NONE], partial->bytes);
+	enum pl_err err = add_letter(out, kind_letters[PL_DATA_NONE]);
+	if (err == PL_OK)
+		err = add_number(out, partial->bytes);
 	if (err == PL_OK)
 		err = add_field(out, partial->content_type, 255);
 	if (err == PL_OK)
@@ -139,7 +180,10 @@ static enum pl_err add_block(struct pl_buf *out, const struct pl_data *data)
 {
 	if (data == NULL || data->chunks > 0 || data->bytes == 0)
 		return PL_OK;
-	enum pl_err err = pl_buf_format(out, "=%" PRIu64 "\n", data->bytes);
+	char head[1 + PL_NUMBER_SIZE] = "=";
+	size_t len = 1 + pl_number_write(data->bytes, head + 1);
+	head[len++] = '\n';
+	enum pl_err err = pl_buf_add(out, head, len);
 	if (err == PL_OK)
 		err = pl_buf_add(out, data->inline_bytes, (size_t)data->bytes);
 	return err == PL_OK ? pl_buf_add(out, "\n", 1) : err;
@@ -151,26 +195,55 @@ static void trim_tabs(struct pl_buf *out)
 		out->len--;
 }
 
+/* Which event it is and where the request stands then: all that comes before its name. */
+static enum pl_err add_standing(struct pl_buf *out, const struct pl_event *event, uint64_t since)
+{
+	char text[5 * NUMBER_MAX + sizeof "\tqp\tci"], *at = text;
+	at += pl_number_write(event->n, at);
+	at = put_number(at, since);
+	*at++ = '\t';
+	*at++ = states[event->state].letter;
+	if (event->paused)
+		*at++ = 'p';
+	at = put_number(at, event->attempts[PL_STAGE_FETCH]);
+	at = put_number(at, event->attempts[PL_STAGE_DELIVER]);
+	at = put_number(at, event->refetch);
+	*at++ = '\t';
+	*at++ = event->service;
+	*at++ = level_letters[event->level];
+	return pl_buf_add(out, text, (size_t)(at - text));
+}
+
+static enum pl_err add_attempt(struct pl_buf *out, const struct pl_event *event)
+{
+	char text[3 * NUMBER_MAX + sizeof "\tf"], *at = text;
+	*at++ = '\t';
+	*at++ = event->stage >= 0 ? stage_letters[event->stage] : '-';
+	at = put_number(at, event->attempt);
+	at = put_number(at, event->ms);
+	*at++ = '\t';
+	at += pl_signed_write(event->status, at);
+	return pl_buf_add(out, text, (size_t)(at - text));
+}
+
 enum pl_err pl_event_encode(const struct pl_event *event, uint64_t created_ms, struct pl_buf *out)
 {
 	uint64_t since = event->time_ms > created_ms ? event->time_ms - created_ms : 0;
-	char stage = event->stage >= 0 ? stage_letters[event->stage] : '-';
 	size_t before = out->len;
 	enum pl_err err = add_block(out, event->data);
 	if (err == PL_OK)
-		err = pl_buf_format(out,
-			"%u\t%" PRIu64 "\t%c%s\t%u\t%u\t%u\t%c%c\t%s\t%c\t%u\t%" PRIu64 "\t%d\t%s",
-			event->n, since, states[event->state].letter, event->paused ? "p" : "",
-			event->attempts[PL_STAGE_FETCH], event->attempts[PL_STAGE_DELIVER],
-			event->refetch, event->service, level_letters[event->level], event->name,
-			stage, event->attempt, event->ms, event->status,
-			pl_fault_name(event->fault));
+		err = add_standing(out, event, since);
+	if (err == PL_OK)
+		err = add_text(out, event->name);
+	if (err == PL_OK)
+		err = add_attempt(out, event);
+	if (err == PL_OK)
+		err = add_text(out, pl_fault_name(event->fault));
 	if (err == PL_OK)
 		err = add_field(out, event->message, PL_EVENT_MESSAGE_MAX);
 	if (err == PL_OK)
-		err = event->until_ms > created_ms
-			      ? pl_buf_format(out, "\t%" PRIu64, event->until_ms - created_ms)
-			      : pl_buf_add(out, "\t", 1);
+		err = event->until_ms > created_ms ? add_number(out, event->until_ms - created_ms)
+						   : pl_buf_add(out, "\t", 1);
 	if (err == PL_OK && event->data != NULL)
 		err = add_data_fields(out, event->data);
 	else if (err == PL_OK && event->partial != NULL)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,95 @@ static void write_fetched(struct pl_buf *text, unsigned n, const struct pl_data 
 	fetched.status = data->status;
 	fetched.data = data;
 	write_event(text, &fetched);
+}
+
+static struct pl_event widest_event(const struct pl_data *data)
+{
+	struct pl_event widest = event(UINT32_MAX, PL_STATE_QUEUED, "retry");
+	widest.time_ms = widest.until_ms = UINT64_MAX;
+	widest.paused = true;
+	widest.attempts[PL_STAGE_FETCH] = UINT32_MAX;
+	widest.attempts[PL_STAGE_DELIVER] = UINT32_MAX;
+	widest.refetch = UINT32_MAX;
+	widest.stage = PL_STAGE_DELIVER;
+	widest.attempt = UINT32_MAX;
+	widest.ms = UINT64_MAX;
+	widest.status = INT_MIN;
+	widest.fault = PL_FAULT_HTTP_STATUS;
+	widest.message = "why";
+	widest.data = data;
+	return widest;
+}
+
+/* Older processes and the scripts read these lines: they stay as they are to the byte. */
+static void test_lines_are_spelled_as_ever(void **state)
+{
+	(void)state;
+	static const struct pl_data data = {
+		.kind = PL_DATA_TEXT, .bytes = 2, .content_type = "a/b", .inline_bytes = "\t\n"
+	};
+	static const struct pl_partial partial = { .bytes = UINT64_MAX,
+		.content_type = "a/b",
+		.chunks = UINT32_MAX,
+		.token = "0f",
+		.validator = "\"e\"" };
+	struct pl_request whole = REQUEST;
+	whole.owner = "me";
+	whole.parent = "1-2";
+	struct pl_event plain = event(2, PL_STATE_QUEUED, "accepted");
+	struct pl_event cut = event(3, PL_STATE_QUEUED, "paused");
+	cut.partial = &partial;
+	struct pl_event widest = widest_event(&data);
+	struct pl_buf text;
+	pl_buf_init(&text, 4096);
+	assert_int_equal(pl_record_head(&REQUEST, &text), PL_OK);
+	assert_int_equal(pl_record_head(&whole, &text), PL_OK);
+	write_event(&text, &plain);
+	write_event(&text, &cut);
+	assert_int_equal(pl_event_encode(&widest, 0, &text), PL_OK);
+	assert_string_equal(text.data,
+		"1\tl\tf\ta.example:80\tb.example:80\t\t\thttp://a.example/x\t"
+		"http://b.example/y\t{\"priority\":\"low\"}\n"
+		"1\tl\tf\ta.example:80\tb.example:80\tme\t1-2\thttp://a.example/x\t"
+		"http://b.example/y\t{\"priority\":\"low\"}\n"
+		"2\t20\tq\t0\t0\t0\tai\taccepted\t-\t0\t0\t0\n"
+		"3\t30\tq\t0\t0\t0\tai\tpaused\t-\t0\t0\t0\t\t\t\t-\t18446744073709551615\ta/b\t"
+		"4294967295\t0f\t\"e\"\n"
+		"=2\n\t\n\n"
+		"4294967295\t18446744073709551615\tqp\t4294967295\t4294967295\t4294967295\tai\t"
+		"retry\td\t4294967295\t18446744073709551615\t-2147483648\thttp_status\twhy\t"
+		"18446744073709551615\tt\t2\ta/b\n");
+	pl_buf_fini(&text);
+}
+
+/* A buffer that is too small by however many bytes is left as it was; one that just fits will do. */
+static void test_what_does_not_fit_leaves_no_trace(void **state)
+{
+	(void)state;
+	static const struct pl_data data = { .kind = PL_DATA_TEXT,
+		.bytes = 10,
+		.content_type = "text/plain",
+		.inline_bytes = "0123456789" };
+	struct pl_event widest = widest_event(&data);
+	struct pl_buf head, line;
+	pl_buf_init(&head, 4096);
+	pl_buf_init(&line, 4096);
+	assert_int_equal(pl_record_head(&REQUEST, &head), PL_OK);
+	assert_int_equal(pl_event_encode(&widest, 0, &line), PL_OK);
+	for (size_t max = 1; max <= head.len || max <= line.len; max++) {
+		struct pl_buf tight;
+		pl_buf_init(&tight, max);
+		assert_int_equal(pl_buf_add(&tight, "x", 1), PL_OK);
+		assert_int_equal(
+			pl_record_head(&REQUEST, &tight), max > head.len ? PL_OK : PL_ELIMIT);
+		tight.len = 1;
+		assert_int_equal(
+			pl_event_encode(&widest, 0, &tight), max > line.len ? PL_OK : PL_ELIMIT);
+		assert_int_equal(tight.len, max > line.len ? 1 + line.len : 1);
+		pl_buf_fini(&tight);
+	}
+	pl_buf_fini(&head);
+	pl_buf_fini(&line);
 }
 
 /* Data may hold anything: newlines, tabs, what looks like a block or a line. */
@@ -262,6 +352,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_head_comes_back),
 		cmocka_unit_test(test_event_comes_back),
+		cmocka_unit_test(test_lines_are_spelled_as_ever),
+		cmocka_unit_test(test_what_does_not_fit_leaves_no_trace),
 		cmocka_unit_test(test_inline_data_comes_back),
 		cmocka_unit_test(test_a_second_fetch_replaces_the_first),
 		cmocka_unit_test(test_empty_data_needs_no_block),
