@@ -7,7 +7,6 @@
  */
 #include "deliver.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "pipeline/log.h"
 #include "pipeline/mem.h"
 #include "pipeline/secret.h"
+#include "pipeline/text.h"
 #include "verdict.h"
 
 #define CONNECT_MS  5000
@@ -74,7 +74,8 @@ struct delivery {
 	struct pl_http_header *headers;
 	char *signature; /* NULL: nobody signs */
 	uint64_t answer_bytes;
-	char id[PL_UUID_SIZE + 12], timestamp[24], attempt[12], status[12];
+	char id[PL_UUID_SIZE + PL_NUMBER_SIZE];
+	char timestamp[PL_NUMBER_SIZE], attempt[PL_NUMBER_SIZE], status[PL_NUMBER_SIZE];
 };
 
 static void deliver_reload(void *state)
@@ -178,14 +179,15 @@ static size_t own_headers(struct delivery *delivery, struct pl_http_header *out)
 	const struct pl_record *record = delivery->job->record;
 	unsigned refetch = record->last->refetch;
 	size_t count = 0;
-	if (refetch == 0)
-		snprintf(delivery->id, sizeof delivery->id, "%s", record->request.id);
-	else
-		snprintf(delivery->id, sizeof delivery->id, "%s-%u", record->request.id, refetch);
-	snprintf(delivery->timestamp, sizeof delivery->timestamp, "%" PRIu64,
-		pl_clock_wall_ms() / 1000);
-	snprintf(delivery->attempt, sizeof delivery->attempt, "%u", delivery->job->attempt);
-	snprintf(delivery->status, sizeof delivery->status, "%d", record->data.status);
+	memcpy(delivery->id, record->request.id, PL_UUID_SIZE);
+	if (refetch > 0) {
+		char *end = delivery->id + PL_UUID_SIZE - 1;
+		*end = '-';
+		pl_number_write(refetch, end + 1);
+	}
+	pl_number_write(pl_clock_wall_ms() / 1000, delivery->timestamp);
+	pl_number_write(delivery->job->attempt, delivery->attempt);
+	pl_signed_write(record->data.status, delivery->status);
 	out[count++] = (struct pl_http_header) { "Content-Type", "application/json" };
 	out[count++] = (struct pl_http_header) { "webhook-id", delivery->id };
 	out[count++] = (struct pl_http_header) { "webhook-timestamp", delivery->timestamp };

@@ -13,7 +13,10 @@ static const char BASE64[] = ",\"dataBase64\":\"", META[] = ",\"meta\":";
 
 static enum pl_err begin(const struct pl_record *record, struct pl_buf *out)
 {
-	return pl_buf_format(out, "{\"requestId\":\"%s\"", record->request.id);
+	enum pl_err err = pl_buf_text(out, "{\"requestId\":\"");
+	if (err == PL_OK)
+		err = pl_buf_text(out, record->request.id);
+	return err == PL_OK ? pl_buf_text(out, "\"") : err;
 }
 
 static enum pl_err end(const struct pl_record *record, struct pl_buf *out)
