@@ -69,13 +69,12 @@ struct segment { /* of a path, without slashes */
 
 static bool path_matches(const char *pattern, const char *path, struct segment *id)
 {
-	static const char placeholder[] = "{id}";
 	for (;;) {
-		if (strncmp(pattern, placeholder, sizeof(placeholder) - 1) == 0) {
+		if (*pattern == '{') { /* "{id}" */
 			*id = (struct segment) { path, strcspn(path, "/") };
 			if (id->len == 0)
 				return false;
-			pattern += sizeof(placeholder) - 1;
+			pattern += sizeof("{id}") - 1;
 			path += id->len;
 		}
 		if (*pattern != *path)
