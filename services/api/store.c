@@ -62,10 +62,18 @@ struct batch { /* the pushes of one script call */
 
 /* ---- between the threads ---- */
 
+/* By hand: twice a push, and "" nearly always. */
+static void copy_why(char out[STORE_WHY_SIZE], const char *why)
+{
+	size_t len = strnlen(why, STORE_WHY_SIZE - 1);
+	memcpy(out, why, len);
+	out[len] = '\0';
+}
+
 void store_finish(struct store_wait *wait, enum pl_err err, const char *why)
 {
 	wait->err = err;
-	snprintf(wait->why, sizeof wait->why, "%s", why);
+	copy_why(wait->why, why);
 	uv_sem_post(&wait->done); /* the handler goes on: wait is not ours any more */
 }
 
@@ -82,7 +90,7 @@ static bool submit(struct store *store, struct store_wait *wait)
 		DL_APPEND(store->calls, wait);
 	} else {
 		wait->err = PL_EREDIS;
-		snprintf(wait->why, sizeof wait->why, "%s", store->why);
+		copy_why(wait->why, store->why);
 	}
 	uv_mutex_unlock(&store->lock);
 	if (ready && first)
@@ -372,7 +380,7 @@ static void prepare_push(
 static void end_push(struct push_wait *push)
 {
 	push->out->err = push->wait.err;
-	snprintf(push->out->why, sizeof push->out->why, "%s", push->wait.why);
+	copy_why(push->out->why, push->wait.why);
 	pl_buf_fini(&push->text);
 }
 

@@ -52,9 +52,9 @@ bool store_redis(struct store *store, struct sockaddr_storage *out);
 
 struct store_pushed {
 	enum pl_err err; /* PL_OK: word says what came of it. PL_ELIMIT: Redis is above its share */
-	enum pl_pushed word;   /* PL_PUSHED: it is on disk */
-	char id[PL_UUID_SIZE]; /* the request's own, or the one that has its key */
-	char why[200];         /* a sentence on a failure, else "" */
+	enum pl_pushed word;      /* PL_PUSHED: it is on disk */
+	char id[PL_UUID_SIZE];    /* the request's own, or the one that has its key */
+	char why[STORE_WHY_SIZE]; /* a sentence on a failure, else "" */
 };
 struct store_pushing {
 	const struct pl_request *request; /* with an id (pl_uuid_new); its dedupeKey counts */
