@@ -2,7 +2,6 @@
  * A text becomes a request: its outline, its JSON, its fields (request_fields.c), and then one
  * block of memory; and a record's options become one again.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +20,9 @@ static void start_reading(struct reader *r, const struct document *document, con
 	r->keeper = NULL;
 	r->blocked = false;
 	r->faulty = false;
-	r->pointer_len = (size_t)snprintf(r->pointer, sizeof r->pointer, "%s", pointer);
-	if (r->pointer_len >= sizeof r->pointer)
-		r->pointer_len = sizeof r->pointer - 1;
+	r->pointer_len = strnlen(pointer, sizeof r->pointer - 1);
+	memcpy(r->pointer, pointer, r->pointer_len);
+	r->pointer[r->pointer_len] = '\0';
 }
 
 static enum pl_err verdict(const struct reader *r)
@@ -43,16 +42,36 @@ static void keep(struct reader *r)
 
 /* The request in one block with copies of its URLs, so that the usual one costs one allocation
  * and keeps no JSON. */
-static struct pl_request *put_in_one_block(const struct pl_request *read)
+static struct pl_request *put_in_one_block(const struct pl_request *read,
+	const struct request_text *provider, const struct request_text *callback)
 {
-	size_t provider = strlen(read->provider) + 1;
-	size_t callback = strlen(read->callback_url) + 1;
-	struct pl_request *request = pl_alloc(sizeof *request + provider + callback);
+	struct pl_request *request =
+		pl_alloc(sizeof *request + provider->len + 1 + callback->len + 1);
 	char *texts = (char *)(request + 1);
 	*request = *read;
-	request->provider = memcpy(texts, read->provider, provider);
-	request->callback_url = memcpy(texts + provider, read->callback_url, callback);
+	request->provider = memcpy(texts, provider->bytes, provider->len);
+	texts += provider->len;
+	*texts++ = '\0';
+	request->callback_url = memcpy(texts, callback->bytes, callback->len);
+	texts[callback->len] = '\0';
 	return request;
+}
+
+static struct request_text text_of(const char *text)
+{
+	return (struct request_text) { text, strlen(text) };
+}
+
+/* Nothing read yet. */
+static void begin_request(struct pl_request *read)
+{
+	read->id[0] = '\0';
+	read->provider = NULL;
+	read->callback_url = NULL;
+	read->owner = "";
+	read->parent = NULL;
+	read->starts_in = PL_STAGE_FETCH;
+	pl_request_blank(read);
 }
 
 static bool holds_only_urls(const json_t *object)
@@ -66,13 +85,7 @@ static enum pl_err read_document(const struct document *document, const char *po
 {
 	struct pl_request read;
 	struct reader r;
-	read.id[0] = '\0';
-	read.provider = NULL;
-	read.callback_url = NULL;
-	read.owner = "";
-	read.parent = NULL;
-	read.starts_in = PL_STAGE_FETCH;
-	pl_request_blank(&read);
+	begin_request(&read);
 	start_reading(&r, document, pointer, rules, &read, faults);
 	if (!holds_only_urls(document->value))
 		keep(&r);
@@ -82,10 +95,35 @@ static enum pl_err read_document(const struct document *document, const char *po
 		request_check_members(&r, document->value);
 	}
 	enum pl_err err = verdict(&r);
-	if (err == PL_OK)
-		*out = put_in_one_block(&read);
-	else
+	if (err == PL_OK) {
+		const struct request_text provider = text_of(read.provider);
+		const struct request_text callback = text_of(read.callback_url);
+		*out = put_in_one_block(&read, &provider, &callback);
+	} else {
 		pl_request_clear(&read);
+	}
+	return err;
+}
+
+/* As read_document would read the same. */
+static enum pl_err read_usual(const struct request_url urls[2], const char *pointer,
+	const struct pl_request_rules *rules, struct pl_request **out, struct pl_faults *faults)
+{
+	struct pl_request read;
+	struct reader r;
+	begin_request(&read);
+	start_reading(&r, NULL, pointer, rules, &read, faults);
+	for (size_t i = 0; i < 2; i++) {
+		bool is_callback = urls[i].is_callback;
+		size_t before = reader_enter(&r, is_callback ? "callbackUrl" : "provider");
+		(void)reader_url_text(&r, urls[i].text.bytes, urls[i].text.len,
+			is_callback ? read.deliver_lane : read.fetch_lane);
+		reader_leave(&r, before);
+	}
+	enum pl_err err = verdict(&r);
+	size_t provider = urls[0].is_callback ? 1 : 0;
+	if (err == PL_OK)
+		*out = put_in_one_block(&read, &urls[provider].text, &urls[1 - provider].text);
 	return err;
 }
 
@@ -161,10 +199,13 @@ enum pl_err pl_request_read(const char *json, size_t len, const char *pointer,
 	const struct pl_request_rules *rules, struct pl_request **out, struct pl_faults *faults)
 {
 	struct document document;
+	struct request_url urls[2];
 	if (len > PL_REQUEST_BODY_MAX) {
 		pl_faults_add(faults, pointer, "is longer than %d bytes", PL_REQUEST_BODY_MAX);
 		return PL_ELIMIT;
 	}
+	if (request_is_usual(json, len, urls))
+		return read_usual(urls, pointer, rules, out, faults);
 	if (!load(json, len, pointer, &document, faults))
 		return PL_EINVAL;
 	enum pl_err err = read_document(&document, pointer, rules, out, faults);

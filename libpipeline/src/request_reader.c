@@ -147,19 +147,14 @@ bool reader_duration(
 	return false;
 }
 
-const char *reader_url(struct reader *r, const json_t *value, char lane[PL_LANE_MAX])
+bool reader_url_text(struct reader *r, const char *text, size_t len, char lane[PL_LANE_MAX])
 {
-	if (!json_is_string(value)) {
-		FAULT(r, "must be a string");
-		return NULL;
-	}
 	struct pl_url *url;
 	struct sockaddr_storage address;
 	const char *why;
-	if (pl_url_parse(json_string_value(value), json_string_length(value), &url, &why) !=
-		PL_OK) {
+	if (pl_url_parse(text, len, &url, &why) != PL_OK) {
 		FAULT(r, "%s", why);
-		return NULL;
+		return false;
 	}
 	if (r->rules->policy != NULL && pl_url_literal(url, &address) &&
 		pl_netpolicy_judge(
@@ -171,5 +166,15 @@ const char *reader_url(struct reader *r, const json_t *value, char lane[PL_LANE_
 	if (lane != NULL)
 		memcpy(lane, pl_url_lane(url), strlen(pl_url_lane(url)) + 1);
 	pl_url_free(url);
-	return json_string_value(value);
+	return true;
+}
+
+const char *reader_url(struct reader *r, const json_t *value, char lane[PL_LANE_MAX])
+{
+	if (!json_is_string(value)) {
+		FAULT(r, "must be a string");
+		return NULL;
+	}
+	const char *text = json_string_value(value);
+	return reader_url_text(r, text, json_string_length(value), lane) ? text : NULL;
 }

@@ -59,10 +59,24 @@ bool reader_duration(
 	struct reader *r, const json_t *value, uint64_t min, uint64_t max, uint64_t *ms);
 /* lane may be NULL. A refused address sets blocked and still gives the text. */
 const char *reader_url(struct reader *r, const json_t *value, char lane[PL_LANE_MAX]);
+/* The same for a text that ends where len says; false after a fault. */
+bool reader_url_text(struct reader *r, const char *text, size_t len, char lane[PL_LANE_MAX]);
 
 /* request_fields.c: the fields of a request, and what holds between them. */
 extern const struct field request_fields[];
 void request_check_members(struct reader *r, const json_t *object);
 void request_require_urls(struct reader *r, const json_t *object);
+
+/* request_usual.c: two URLs and nothing beside them, each written without an escape; they point
+ * into json, in its order. False: any other text, be it a request or not. */
+struct request_text {
+	const char *bytes;
+	size_t len;
+};
+struct request_url {
+	struct request_text text;
+	bool is_callback; /* else the provider */
+};
+bool request_is_usual(const char *json, size_t len, struct request_url urls[2]);
 
 #endif

@@ -1,4 +1,5 @@
-/* Any bytes as a client's request: what is taken encodes, and decodes to the same again. */
+/* Any bytes as a client's request: what is taken encodes, and decodes to the same again; and the
+ * usual text, which is read without jansson, says the same to it. */
 #include "input.h"
 #include "pipeline/json.h"
 #include "pipeline/request.h"
@@ -43,6 +44,18 @@ static bool is_json(const char *text, size_t len)
 	return pl_json_check_finish(&check);
 }
 
+static void same_urls(const char *text, size_t len, const struct pl_request *request)
+{
+	json_t *read = json_loadb(
+		text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+	PL_ASSERT(read != NULL);
+	const char *provider = json_string_value(json_object_get(read, "provider"));
+	const char *callback = json_string_value(json_object_get(read, "callbackUrl"));
+	PL_ASSERT(provider != NULL && strcmp(provider, request->provider) == 0);
+	PL_ASSERT(callback != NULL && strcmp(callback, request->callback_url) == 0);
+	json_decref(read);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct pl_faults faults;
@@ -51,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pl_faults_init(&faults);
 	if (pl_request_parse((const char *)data, size, policy(), &request, &faults) == PL_OK) {
 		PL_ASSERT(faults.count == 0 && is_json((const char *)data, size));
+		same_urls((const char *)data, size, request);
 		round_trip(request);
 		pl_request_free(request);
 	} else {

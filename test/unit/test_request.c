@@ -144,6 +144,102 @@ static void test_the_usual_request(void **state)
 	pl_request_free(NULL);
 }
 
+/* The same two members in their order; escaped: the first name's first letter is, which makes it
+ * another text that says the same. */
+static char *two_urls(bool callback_first, bool escaped, const char *first, const char *second)
+{
+	static const char *const names[2][2] = { { "provider", "\\u0070rovider" },
+		{ "callbackUrl", "\\u0063allbackUrl" } };
+	struct pl_buf json;
+	pl_buf_init(&json, ROOM);
+	assert_int_equal(
+		pl_buf_format(&json, " {\t\"%s\" :\"%s\",\r\n\"%s\": \"%s\"\n} ",
+			names[callback_first][escaped], first, names[!callback_first][0], second),
+		PL_OK);
+	return pl_buf_take(&json, NULL);
+}
+
+static void same_request(const struct pl_request *one, const struct pl_request *other)
+{
+	assert_string_equal(one->provider, other->provider);
+	assert_string_equal(one->callback_url, other->callback_url);
+	assert_string_equal(one->fetch_lane, other->fetch_lane);
+	assert_string_equal(one->deliver_lane, other->deliver_lane);
+	assert_null(one->options);
+	assert_null(other->options);
+}
+
+static void same_faults(const struct pl_faults *one, const struct pl_faults *other)
+{
+	assert_int_equal(one->count, other->count);
+	for (size_t i = 0; i < one->count; i++) {
+		assert_string_equal(one->list[i].pointer, other->list[i].pointer);
+		assert_string_equal(one->list[i].detail, other->list[i].detail);
+	}
+}
+
+static void read_both_ways(bool callback_first, const char *first, const char *second)
+{
+	static struct pl_faults before;
+	char *plain = two_urls(callback_first, false, first, second);
+	char *escaped = two_urls(callback_first, true, first, second);
+	struct pl_request *one = NULL;
+	struct pl_request *other = NULL;
+	enum pl_err err = read_text(plain, strlen(plain), &one);
+	before = faults;
+	assert_int_equal(read_text(escaped, strlen(escaped), &other), err);
+	same_faults(&before, &faults);
+	assert_int_equal(one == NULL, err != PL_OK);
+	if (one != NULL)
+		same_request(one, other);
+	pl_request_free(one);
+	pl_request_free(other);
+	free(plain);
+	free(escaped);
+}
+
+static void test_the_usual_text_is_read_as_any_other(void **state)
+{
+	(void)state;
+	static const char *const urls[] = { "https://a.example/x?y=1&z#f", "HTTP://B.example.:81",
+		"", "http://", "ftp://a.example/", "http://u@a.example/", "http://10.0.0.1/",
+		"http://[::1]:80/", "http://a.example/\xc3\xbc", "http:\\/\\/a.example\\/",
+		"http://a.example/ b", "http://a.example/\\u0000", "http://a.example/\x7f" };
+	const size_t count = sizeof urls / sizeof *urls;
+	for (size_t i = 0; i < 2 * count * count; i++)
+		read_both_ways(i % 2 == 1, urls[i / 2 % count], urls[i / 2 / count]);
+}
+
+static void test_what_looks_like_the_usual_text(void **state)
+{
+	(void)state;
+	static const char *const malformed[] = { "{" URLS, "{" URLS ",}", "{" URLS "}}",
+		"{" URLS "} x", "{," URLS "}", "[" URLS "]", "{" URLS "\"}", "{" URLS "}{" URLS "}",
+		"{\"provider\":\"http://a.example/\" \"callbackUrl\":\"http://a.example/\"}",
+		"{\"provider\" \"http://a.example/\",\"callbackUrl\":\"http://a.example/\"}",
+		"{\"provider\":\"http://a.example/\n\",\"callbackUrl\":\"http://a.example/\"}",
+		"{\"provider\":\"http://a.example/\xff\",\"callbackUrl\":\"http://a.example/\"}" };
+	for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+		refused(malformed[i], "", "line ");
+		assert_true(faults.malformed);
+		assert_int_equal(faults.count, 1);
+	}
+	const char *whole = "{" URLS "}";
+	struct pl_request *request = NULL;
+	for (size_t len = 0; len < strlen(whole); len++) {
+		assert_int_equal(read_text(whole, len, &request), PL_EINVAL);
+		assert_true(faults.malformed);
+	}
+	refused("{\"provider\":\"http://a.example/\",\"provider\":\"http://a.example/\"}", "",
+		"duplicate");
+	refused("{\"callbackUrl\":\"http://a.example/\",\"callbackUrl\":\"http://a.example/\"}", "",
+		"duplicate");
+	refused("{\"provider\":\"http://a.example/\",\"callbackUrls\":\"http://a.example/\"}",
+		"/callbackUrls", "is not a known field");
+	refused("{\"provide\":\"http://a.example/\",\"callbackUrl\":\"http://a.example/\"}",
+		"/provide", "is not a known field");
+}
+
 static const char everything[] =
 	"{\"provider\":\"https://api.example/report/7\",\"callbackUrl\":\"https://me.example/"
 	"hook\","
@@ -849,6 +945,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_usual_request),
+		cmocka_unit_test(test_the_usual_text_is_read_as_any_other),
+		cmocka_unit_test(test_what_looks_like_the_usual_text),
 		cmocka_unit_test(test_everything_there_and_back),
 		cmocka_unit_test(test_each_option_alone_there_and_back),
 		cmocka_unit_test(test_defaults_leave_nothing_behind),
