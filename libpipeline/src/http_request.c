@@ -27,7 +27,6 @@ void http_request_set_for_life(struct pl_http_exchange *x)
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_REST_S);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (http->ca_file != NULL)
@@ -122,13 +121,18 @@ static char *add_line(struct pl_buf *lines, const struct pl_http_header *header)
 	return line;
 }
 
+#define OWN_NODES 4 /* ours: the agent, no type, no Expect, a coding */
+
 static bool set_headers(struct pl_http_exchange *x)
 {
 	static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
 	static char identity[] = "Accept-Encoding: identity", gzip[] = "Accept-Encoding: gzip";
 	const struct pl_http_options *options = &x->options;
-	size_t own = x->own_words ? options->headers_count : 0, bytes = 1, count = 0;
-	bool typed = false;
+	/* Among the others: from CURLOPT_USERAGENT curl would format it twice for each request. */
+	const struct pl_http_header agent = { "User-Agent", x->http->user_agent };
+	size_t own = x->own_words ? options->headers_count : 0, count = 0;
+	size_t bytes = strlen(agent.name) + strlen(agent.value) + 4;
+	bool typed = false, own_agent = false;
 	x->own_codings = false;
 	for (size_t i = 0; i < own; i++) {
 		if (!is_sendable(&options->headers[i]))
@@ -138,18 +142,21 @@ static bool set_headers(struct pl_http_exchange *x)
 	pl_buf_clear(&x->lines);
 	if (pl_buf_reserve(&x->lines, bytes) == NULL)
 		return false;
-	if (own + 3 > x->nodes_room) {
-		x->nodes_room = own + 3;
+	if (own + OWN_NODES > x->nodes_room) {
+		x->nodes_room = own + OWN_NODES;
 		x->nodes = pl_realloc(x->nodes, x->nodes_room * sizeof(*x->nodes));
 	}
 	for (size_t i = 0; i < own; i++) {
 		if (!is_sent(x, &options->headers[i]))
 			continue;
 		typed = typed || is_named(&options->headers[i], "Content-Type");
+		own_agent = own_agent || is_named(&options->headers[i], agent.name);
 		x->own_codings =
 			x->own_codings || is_named(&options->headers[i], "Accept-Encoding");
 		add_node(x, &count, add_line(&x->lines, &options->headers[i]));
 	}
+	if (!own_agent)
+		add_node(x, &count, add_line(&x->lines, &agent));
 	if (!typed)
 		add_node(x, &count, no_type); /* curl's own guess would be a form */
 	add_node(x, &count, no_expect);       /* a second trip for nothing */

@@ -44,13 +44,14 @@ static void follow(struct story *story, struct rig *rig, const char *method, con
 		{ "Authorization", "Bearer secret" },
 		{ "X-Key", "secret" },
 		{ "Content-Type", "text/secret" },
+		{ "User-Agent", "secret/1" },
 	};
 	story_init(story, rig, path);
 	story->options.method = method;
 	story->options.body = body;
 	story->options.body_len = body != NULL ? strlen(body) : 0;
 	story->options.headers = headers;
-	story->options.headers_count = 3;
+	story->options.headers_count = sizeof(headers) / sizeof(headers[0]);
 	story->options.redirects_max = 5;
 	story_tell(story);
 }
@@ -115,6 +116,8 @@ static void try_row(struct rig *rig, const struct row *row, bool same)
 			same && (row->with_body || row->body == NULL));
 		assert_int_equal(strstr(last, "Bearer secret") != NULL, same);
 		assert_int_equal(strstr(last, "X-Key: secret") != NULL, same);
+		assert_int_equal(strstr(last, "User-Agent: secret/1") != NULL, same);
+		assert_int_equal(strstr(last, "User-Agent: fetchback/test") != NULL, !same);
 	}
 	story_fini(&story);
 }
