@@ -1,14 +1,18 @@
--- lib: what every verb shares. It is put before each script; KEYS[1] is the shard's tag, "{f0}:".
+-- lib: what the verbs share. script_link.c puts before each what it uses of this, in one function whose
+-- upvalues are T = KEYS[1], the shard's tag "{f0}:", and call = redis.call. A call makes each function
+-- anew and pays for what it captures, so definitions stand at the left margin, one by one, and begin
+-- with "local".
+--
+-- What is paid for, too: a number as an argument of call (Redis prints it as a double), tonumber, and
+-- each call. So common numbers are texts here, and what is rare is asked for together (learn).
 --
 -- Letters: queue f(etch) d(eliver) · priority h d l · state s(cheduled) q(ueued) f(etched)
 -- d(elivered) x(failed) c(ancelled), a 'p' behind it: paused. docs/PIPELINE.md draws the keys.
-local T = KEYS[1]
 local PRIORITIES = { 'h', 'd', 'l' }
 local BREAKER_AT = 10 -- failures in a row that open the breaker
 local COLD_SLOTS = 2  -- for a host that is new or had no success lately
 local COLD_ANSWERS = 8
 
-local call = redis.call
 local ANSWER_MAX = 8 * 1024 * 1024 -- bytes of records in one answer, about
 
 local function now_ms()
@@ -22,9 +26,30 @@ local function turn_key(q, p) return T .. q .. ':t:' .. p end
 local function host_key(q, lane) return T .. q .. ':h:' .. lane end
 local function held_key(worker) return T .. 'held:' .. worker end
 
+local format = string.format
+local function int(n) return format('%d', n) end
+
 local function count(field, by)
-	if by ~= 0 then call('HINCRBY', T .. 'c', field, by) end
+	if by ~= 0 then call('HINCRBY', T .. 'c', field, int(by)) end
 end
+
+-- Which keys exist, for what is rarely there. What a script makes itself it notes in memo.
+local memo = {}
+local function any(name)
+	if memo[name] == nil then memo[name] = call('EXISTS', T .. name) == 1 end
+	return memo[name]
+end
+
+-- Asks for several at once; if none exists, nobody asks for any of them again.
+local function learn(...)
+	local names, keys = { ... }, {}
+	for i, name in ipairs(names) do keys[i] = T .. name end
+	if call('EXISTS', unpack(keys)) > 0 then return end
+	for _, name in ipairs(names) do memo[name] = false end
+end
+
+-- It is not there, as far as is known without asking.
+local function is_none(name) return memo[name] == false end
 
 -- One token at most: whoever takes it reserves, and rings again if work remains.
 local function ring(q)
@@ -37,6 +62,7 @@ local function offer(q, p, lane)
 	local key = host_key(q, lane)
 	local turns = call('HGET', key, 't') or ''
 	if not string.find(turns, p, 1, true) then
+		memo[q .. ':t:' .. p] = true
 		call('HSET', key, 't', turns .. p)
 		call('PERSIST', key)
 		call('RPUSH', turn_key(q, p), lane)
@@ -60,7 +86,7 @@ local function push_all(verb, key, ids)
 end
 
 -- An id whose ghost still stands in its lane comes back in that place: no id stands in a lane twice.
-local function revived(q, ids)
+local function revived(q, ids) -- rarely
 	local others = {}
 	for _, id in ipairs(ids) do
 		if call('SREM', T .. q .. ':g', id) == 0 then others[#others + 1] = id end
@@ -71,7 +97,7 @@ end
 local function enqueue(q, groups, verb)
 	local total = 0
 	if not next(groups) then return 0 end
-	local ghosts = call('SCARD', T .. q .. ':g') > 0
+	local ghosts = any(q .. ':g')
 	for p, lanes in pairs(groups) do
 		for lane, ids in pairs(lanes) do
 			push_all(verb or 'RPUSH', lane_key(q, p, lane), ghosts and revived(q, ids) or ids)
@@ -89,6 +115,7 @@ end
 -- Enters an id with its time; rings when that comes before all others of the set.
 local function await(q, set, id, due)
 	local key = T .. q .. set
+	memo[q .. set] = true
 	local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
 	call('ZADD', key, due, id)
 	if not first[2] or due < tonumber(first[2]) then ring(q) end
@@ -146,10 +173,8 @@ end
 
 -- Tells whoever follows this request that its record has grown. Costs one call while nobody follows
 -- anything. `watched` is a sorted set: id by when its follower will have forgotten it.
-local anyone
 local function nudge(id)
-	if anyone == nil then anyone = call('EXISTS', T .. 'watched') == 1 end
-	if anyone and call('ZSCORE', T .. 'watched', id) then call('PUBLISH', T .. 'tail', id) end
+	if any('watched') and call('ZSCORE', T .. 'watched', id) then call('PUBLISH', T .. 'tail', id) end
 end
 
 local function append(id, text)
@@ -180,7 +205,7 @@ end
 
 -- Keeps the first 20 and the last 180 events, and what the last fetch committed, wherever it stands.
 local EVENTS_FIRST, EVENTS_LAST, COMPACT_LAG = 20, 180, 50
-local function compact(id)
+local function compact(id) -- rarely
 	local text = call('GET', record_key(id))
 	local total, data_at = 0, nil
 	each_event(text, function(line)
@@ -295,12 +320,6 @@ end
 -- Requests that share a dedupeKey. joined: follower -> group; leaders: leader -> group, key name;
 -- j:<group>: the followers; fan: groups whose leader has come to an end; after: current -> the one
 -- that is held until it is final, key name; keyed: id -> its key's name.
-local memo = {}
-local function any(name)
-	if memo[name] == nil then memo[name] = call('EXISTS', T .. name) == 1 end
-	return memo[name]
-end
-
 local function put(name, field, value)
 	memo[name] = true
 	call('HSET', T .. name, field, value)
@@ -311,7 +330,6 @@ local function group_of(id) return any('joined') and call('HGET', T .. 'joined',
 -- Requests that expire: <q>:e holds those on their way, by when; lasts: id -> ms that a round may
 -- last, from acceptance or from when people began it anew.
 local function expires(q, id, at)
-	memo[q .. ':e'] = true
 	await(q, ':e', id, at)
 end
 
@@ -343,6 +361,7 @@ local function take_out(q, id, state)
 	elseif due > 0 then
 		call('ZREM', T .. q .. ':z', id)
 	elseif not is_paused(state) then
+		memo[q .. ':g'] = true
 		if call('SADD', T .. q .. ':g', id) == 1 then count(q, -1) end
 	end
 	return due
@@ -373,20 +392,24 @@ local function place(q, id, last, head, now, groups)
 end
 
 -- A leader's fetch is over: its followers are served a few at a time (fan in reserve).
-local function leader_done(id)
-	if not any('leaders') then return end
+local function fan_out(id) -- rarely
 	local value = call('HGET', T .. 'leaders', id)
 	if not value then return end
 	call('HDEL', T .. 'leaders', id)
+	memo.fan = true
 	call('RPUSH', T .. 'fan', split(value)[1] .. '\t' .. id)
 	ring('f')
+end
+
+local function leader_done(id)
+	if any('leaders') then fan_out(id) end
 end
 
 -- The first follower that still waits takes its leader's place; a paused one can't, and fetches by
 -- itself when it goes on. Those that have gone are passed over, a few a call: the rest of a long line
 -- is reserve's (orphans).
 local ELECT_MAX = 64
-local function elect(value)
+local function elect(value) -- rarely
 	local group_id, name = unpack(split(value))
 	for _ = 1, ELECT_MAX do
 		local heir = call('LPOP', T .. 'j:' .. group_id)
@@ -403,12 +426,13 @@ local function elect(value)
 			end
 		end
 	end
+	memo.orphans = true
 	call('RPUSH', T .. 'orphans', value)
 	ring('f')
 end
 
 -- A leader leaves before its fetch was over.
-local function leader_leaves(id)
+local function leader_leaves(id) -- rarely
 	if not any('leaders') then return end
 	local value = call('HGET', T .. 'leaders', id)
 	if not value then return end
@@ -435,24 +459,23 @@ local function revive(id, data, n)
 	count('live', 1)
 end
 
--- APPEND leaves a string as much room again as it has, which a record that is final never uses. SET
--- allocates what is needed. Redis does it by itself (REPL_NONE): the value is the same, so neither the
--- append-only file nor a replica hears of it, and neither grows. 2 us for 600 bytes; a record above
--- FIT_MAX, of many rounds, keeps its room: it would hold Redis up for more than 50 us.
+-- APPEND leaves a string as much room again as it has, which a record that is final never uses. A copy
+-- has what is needed, and takes its place. Redis does it by itself (REPL_NONE): the value is the same, so
+-- neither the append-only file nor a replica hears of it, and neither grows. COPY and RENAME cost half of
+-- GET and SET, which would take the text through Lua; a record above FIT_MAX, of many rounds, keeps its
+-- room: it would hold Redis up for more than 50 us.
 local FIT_MAX = 32 * 1024
 local function fit(id, size)
 	local key = record_key(id)
 	if size > FIT_MAX and call('STRLEN', key) > FIT_MAX then return end -- size: with its chunks
-	local text = call('GET', key)
-	if not text then return end -- no record: the worker could not read it either
 	redis.set_repl(redis.REPL_NONE)
-	call('SET', key, text)
+	if call('COPY', key, T .. 'fit') == 1 then call('RENAME', T .. 'fit', key) end
 	redis.set_repl(redis.REPL_ALL)
 end
 
 -- The end of a request, final in whatever state: what was held for it starts. n: the number of its
 -- last event, by which retention knows that this end still stands. size: what it uses.
-local function finish(id, owner, n, size, now)
+local function finish(id, owner, n, size, now) -- rarely
 	fit(id, size)
 	expires_no_more(id)
 	count('live', -1)
@@ -496,7 +519,7 @@ local function finish_all(ended, now)
 end
 
 -- A held request is replaced by a newer one.
-local function supersede(id, now)
+local function supersede(id, now) -- rarely
 	if not group_of(id) then return end
 	call('HDEL', T .. 'joined', id)
 	local last = last_line(id)
@@ -521,7 +544,7 @@ local function fetched_of(id)
 end
 
 -- Gives a follower what its leader has fetched and groups it for its delivery.
-local function take_over(id, fetched, now, groups)
+local function take_over(id, fetched, now, groups) -- rarely
 	local last, head = last_line(id), head_line(id)
 	local f = { unpack(fetched.fields) }
 	f[1], f[2] = last[1] + 1, math.max(0, now - created_of(id))
@@ -614,7 +637,12 @@ local function host_of(q, lane)
 	local values = call('HMGET', host_key(q, lane), unpack(FIELDS))
 	local host = {}
 	for i, field in ipairs(FIELDS) do
-		host[field] = (field == 't') and (values[i] or '') or tonumber(values[i] or 0)
+		local value = values[i]
+		if field == 't' then
+			host.t = value or ''
+		else
+			host[field] = value and value ~= '0' and tonumber(value) or 0
+		end
 	end
 	return host
 end
@@ -624,7 +652,7 @@ end
 local IDLE_S = 3600
 local function save_host(q, lane, in_flight, turns, ...)
 	local key = host_key(q, lane)
-	call('HSET', key, 'n', in_flight, ...)
+	call('HSET', key, 'n', int(in_flight), ...)
 	if in_flight == 0 and turns == '' then call('EXPIRE', key, IDLE_S) end
 end
 
@@ -661,7 +689,7 @@ end
 local function apart_key(q, p) return T .. q .. ':u:' .. p end
 
 -- A host has proven itself: back into the turn.
-local function rejoin(q, lane, turns)
+local function rejoin(q, lane, turns) -- rarely
 	for p in string.gmatch(turns, '.') do
 		if call('ZREM', apart_key(q, p), lane) == 1 then
 			call('RPUSH', turn_key(q, p), lane)
@@ -734,7 +762,7 @@ local function note_boot(run_id, now)
 end
 
 local function is_member(q, worker)
-	return call('ZSCORE', T .. q .. ':workers', worker)
+	return call('ZRANK', T .. q .. ':workers', worker)
 end
 
 -- Chunks that no settle has committed are noted, name -> bytes, with the worker that has stored them, or
@@ -783,7 +811,7 @@ local function sweep_loose(worker)
 end
 
 -- What a cut fetch leaves to go on from is the worker's no more.
-local function leave_cut(worker, token, chunks, now)
+local function leave_cut(worker, token, chunks, now) -- rarely
 	local noted = forget_loose(loose_key(worker), chunk_names(token, chunks), false)
 	for i = 1, #noted, 2 do
 		call('HSET', CUT, noted[i], noted[i + 1])
@@ -809,7 +837,7 @@ end
 -- What cuts have left goes when its time is over, and gives way first, the oldest before the others, when
 -- bodies take too much room (0: any): its fetch begins at the beginning then.
 local CUTS_MAX = 8 -- a call
-local function trim_cuts(now, most)
+local function trim_cuts(now, most) -- rarely
 	if call('EXISTS', T .. 'cuts') == 0 then return end
 	for _, token in ipairs(call('ZRANGEBYSCORE', T .. 'cuts', '-inf', now, 'LIMIT', 0, CUTS_MAX)) do drop_cut(token) end
 	for _, token in ipairs(call('ZRANGE', T .. 'cuts', 0, CUTS_MAX - 1)) do

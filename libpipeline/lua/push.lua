@@ -24,12 +24,14 @@ local function store(i)
 	if not call('SET', record_key(ARGV[i]), ARGV[i + 9], 'NX') then return false end
 	live = live + 1
 	index[#index + 1] = ARGV[i]
-	for label in string.gmatch(ARGV[i + 6], '[^\t]+') do
-		labelled[label] = labelled[label] or {}
-		table.insert(labelled[label], ARGV[i])
+	if ARGV[i + 6] ~= '' then
+		for label in string.gmatch(ARGV[i + 6], '[^\t]+') do
+			labelled[label] = labelled[label] or {}
+			table.insert(labelled[label], ARGV[i])
+		end
 	end
-	local lasts = tonumber(ARGV[i + 5])
-	if lasts > 0 then
+	if ARGV[i + 5] ~= '0' then
+		local lasts = tonumber(ARGV[i + 5])
 		put('lasts', ARGV[i], lasts)
 		expires(ARGV[i + 1], ARGV[i], created_of(ARGV[i]) + lasts)
 	end
@@ -39,16 +41,15 @@ end
 
 local function start(i)
 	if not store(i) then return end
-	local delay_ms = tonumber(ARGV[i + 4])
-	if delay_ms > 0 then
-		delay(ARGV[i + 1], ARGV[i], now + delay_ms)
+	if ARGV[i + 4] ~= '0' then
+		delay(ARGV[i + 1], ARGV[i], now + tonumber(ARGV[i + 4]))
 	else
 		group(groups[ARGV[i + 1]], ARGV[i + 2], ARGV[i + 3], ARGV[i])
 	end
 end
 
 -- The first under a key: it is remembered for the window.
-local function lead(i, name, hash, window)
+local function lead(i, name, hash, window) -- rarely
 	call('SET', name, ARGV[i] .. '\t' .. hash, 'PX', window)
 	put('keyed', ARGV[i], name)
 	start(i)
@@ -56,13 +57,13 @@ local function lead(i, name, hash, window)
 end
 
 -- Waits for another request instead of standing in a lane.
-local function wait_for(i, name, group_id)
+local function wait_for(i, name, group_id) -- rarely
 	store(i)
 	put('keyed', ARGV[i], name)
 	put('joined', ARGV[i], group_id)
 end
 
-local function join(i, name, leader, last)
+local function join(i, name, leader, last) -- rarely
 	local id = ARGV[i]
 	local fetched = last[3] ~= 'q' and last[3] ~= 's' and fetched_of(leader)
 	if fetched then
@@ -79,7 +80,7 @@ local function join(i, name, leader, last)
 	call('RPUSH', T .. 'j:' .. group_id, id)
 end
 
-local function hold_latest(i, name, current)
+local function hold_latest(i, name, current) -- rarely
 	local before = call('HGET', T .. 'after', current)
 	if before then supersede(split(before)[1], now) end
 	put('after', current, ARGV[i] .. '\t' .. name)
@@ -87,13 +88,13 @@ local function hold_latest(i, name, current)
 end
 
 -- Is there, or will there be, what others could join for?
-local function is_shareable(id, last)
+local function is_shareable(id, last) -- rarely
 	if queue_of(last[3]) == 'f' then return not is_paused(last[3]) end
 	return queue_of(last[3]) == 'd' or (string.sub(last[3], 1, 1) == 'd' and fetched_of(id) ~= nil)
 end
 
 -- refused: what is answered when it would have to be stored.
-local function keyed(i, refused)
+local function keyed(i, refused) -- rarely
 	local kind, key, hash, window = unpack(split(ARGV[i + 8]))
 	local name = T .. 'k:' .. (kind == 'i' and 'i' or 'd') .. ':' .. ARGV[i + 7] .. ':' .. key
 	local earlier, was = unpack(split(call('GET', name) or ''))

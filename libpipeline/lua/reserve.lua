@@ -13,24 +13,29 @@ local PROMOTE_MAX = 128 -- due ids, lanes that wake, and turns of a priority, a 
 local now = now_ms()
 
 if not is_member(q, worker) then return { 'STALE', -1 } end
+learn(q .. ':e', q .. ':z', q .. ':b')
+learn(q .. ':paused', q .. ':g', q .. ':u:h', q .. ':u:d', q .. ':u:l', 'fan', 'orphans', 'cuts')
+learn(q .. ':t:h', q .. ':t:l', 'limits')
+
 local ids, holds, marks = {}, {}, {}
-local function hold(id, p, lane, unproven)
-	ids[#ids + 1] = id
-	marks[#ids] = unproven and 1 or 0
-	holds[#holds + 1] = id
-	holds[#holds + 1] = hold_text('-', p, lane, serial)
+local function hold(id, text, unproven)
+	local n = #ids + 1
+	ids[n] = id
+	marks[n] = unproven and 1 or 0
+	holds[2 * n - 1] = id
+	holds[2 * n] = text
 end
 
 -- Gives this worker what it only has to settle: beyond the slots of its host, since that is not asked.
-local function hand(id, head)
+local function hand(id, head) -- rarely
 	local lane = lane_of(head, q)
 	local host = host_of(q, lane)
-	hold(id, head[2], lane)
+	hold(id, hold_text('-', head[2], lane, serial))
 	save_host(q, lane, host.n + 1, host.t)
 	call('PERSIST', host_key(q, lane))
 end
 
-local function promote()
+local function promote() -- rarely
 	local due = call('ZRANGEBYSCORE', T .. q .. ':z', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
 	if #due == 0 then return end
 	call('ZREM', T .. q .. ':z', unpack(due))
@@ -42,7 +47,7 @@ local function promote()
 	enqueue(q, groups)
 end
 
-local function wake()
+local function wake() -- rarely
 	local lanes = call('ZRANGEBYSCORE', T .. q .. ':b', '-inf', now, 'LIMIT', 0, PROMOTE_MAX)
 	if #lanes == 0 then return end
 	call('ZREM', T .. q .. ':b', unpack(lanes))
@@ -53,8 +58,8 @@ end
 local function next_due(sets)
 	local least
 	for _, key in ipairs(sets) do
-		local first = call('ZRANGE', T .. q .. key, 0, 0, 'WITHSCORES')
-		local at = tonumber(first[2])
+		local first = is_none(q .. key) and {} or call('ZRANGE', T .. q .. key, '0', '0', 'WITHSCORES')
+		local at = first[2] and tonumber(first[2])
 		if at and (not least or at < least) then least = at end
 	end
 	return least and math.max(0, least - now) or -1
@@ -63,8 +68,8 @@ end
 -- Serves followers whose leader's fetch is over, a few a call: each gets the data and goes on to its
 -- delivery, or learns of the failure (this worker then settles it so, paused or not).
 local FAN_MAX = 64
-local function fan()
-	local first = q == 'f' and call('LINDEX', T .. 'fan', 0)
+local function fan() -- rarely
+	local first = call('LINDEX', T .. 'fan', '0')
 	if not first then return end
 	local group_id, leader = unpack(split(first))
 	local fetched, last = fetched_of(leader), last_line(leader)
@@ -95,7 +100,7 @@ end
 -- cut and a delivery is not: its verdict counts. All come again after a moment, until they are final: a
 -- worker whose clock is behind finds them too young.
 local EXPIRE_MAX, AGAIN_MS = 64, 1000
-local function expire()
+local function expire() -- rarely
 	local over = call('ZRANGEBYSCORE', T .. q .. ':e', '-inf', now, 'LIMIT', 0, math.min(EXPIRE_MAX, want))
 	for _, id in ipairs(over) do
 		call('ZADD', T .. q .. ':e', now + AGAIN_MS, id)
@@ -113,8 +118,8 @@ local function expire()
 end
 
 -- Groups whose leader has gone and whose next one was not found at once.
-local function elect_on()
-	local value = q == 'f' and call('LPOP', T .. 'orphans')
+local function elect_on() -- rarely
+	local value = call('LPOP', T .. 'orphans')
 	if value then elect(value) end
 end
 
@@ -123,7 +128,7 @@ local function answer(word, due)
 	local told = { word, due }
 	if #ids == 0 then return told end
 	call('HSET', held_key(worker), unpack(holds))
-	local bytes = 0
+	local bytes, n = 0, #told
 	for from = 1, #ids, READ_STEP do
 		if bytes > ANSWER_MAX then
 			told[1] = 'MORE'
@@ -133,29 +138,30 @@ local function answer(word, due)
 		for i = from, math.min(from + READ_STEP - 1, #ids) do keys[#keys + 1] = record_key(ids[i]) end
 		for i, record in ipairs(call('MGET', unpack(keys))) do
 			bytes = bytes + (record and #record or 0)
-			told[#told + 1] = ids[from + i - 1]
-			told[#told + 1] = record
-			told[#told + 1] = marks[from + i - 1]
+			told[n + 1] = ids[from + i - 1]
+			told[n + 2] = record
+			told[n + 3] = marks[from + i - 1]
+			n = n + 3
 		end
 	end
 	return told
 end
 
-expire()
+if not is_none(q .. ':e') then expire() end
 want = want - #ids
-if call('EXISTS', T .. q .. ':paused') == 1 then return answer('PAUSED', next_due({ ':e' })) end
-promote()
-wake()
+if any(q .. ':paused') then return answer('PAUSED', next_due({ ':e' })) end
+if not is_none(q .. ':z') then promote() end
+if not is_none(q .. ':b') then wake() end
 local before = #ids
-fan()
+if q == 'f' and any('fan') then fan() end
 want = want - (#ids - before)
-elect_on()
-if q == 'f' then trim_cuts(now, bytes_max) end
+if q == 'f' and any('orphans') then elect_on() end
+if q == 'f' and any('cuts') then trim_cuts(now, bytes_max) end
 if bytes_max > 0 and bodies() > bytes_max then
 	return answer('FULL', next_due({ ':z', ':b', ':e' }))
 end
 
-local ghosts = call('SCARD', T .. q .. ':g') > 0
+local ghosts = any(q .. ':g')
 
 -- Ids that were cancelled, paused or deleted while they stood in a lane are passed over.
 local GHOSTS_MAX = 1000 -- a call
@@ -173,9 +179,10 @@ end
 -- Lanes stand apart until a worker has room for unproven hosts: those come first then, as they have
 -- waited since the turn was theirs.
 local AFTER_FAILURE_MS = 60000 -- one that has failed is behind those that come within so long
-local apart = call('EXISTS', apart_key(q, 'h'), apart_key(q, 'd'), apart_key(q, 'l')) > 0
+local apart = any(q .. ':u:h') or any(q .. ':u:d') or any(q .. ':u:l')
+local function has_turn(p) return not is_none(q .. ':t:' .. p) and call('EXISTS', turn_key(q, p)) == 1 end
 local function has_lanes(p)
-	return call('EXISTS', turn_key(q, p)) == 1
+	return has_turn(p)
 		or apart and unproven_room > 0 and call('EXISTS', apart_key(q, p)) == 1
 end
 local function next_lane(p)
@@ -205,7 +212,8 @@ local function serve(p, most)
 		popped = call('LPOP', lane_key(q, p, lane), take) or {}
 	end
 	local alive = living(popped)
-	for _, id in ipairs(alive) do hold(id, p, lane, unproven) end
+	local text = hold_text('-', p, lane, serial)
+	for _, id in ipairs(alive) do hold(id, text, unproven) end
 	if unproven then unproven_room = unproven_room - #alive end
 	taken = taken + #alive
 	host.n = host.n + #alive
@@ -223,12 +231,13 @@ local function serve(p, most)
 	else
 		set_aside(q, p, lane)
 		if till then
+			memo[q .. ':b'] = true
 			call('ZADD', T .. q .. ':b', till, lane)
 		else
 			starving = 1 -- settle offers it again when a slot is free
 		end
 	end
-	save_host(q, lane, host.n, turns, 't', turns, 'w', starving)
+	save_host(q, lane, host.n, turns, 't', turns, 'w', int(starving))
 	if due then call('HSET', host_key(q, lane), 'v', due) end
 	return #alive, true
 end
@@ -276,7 +285,7 @@ end
 if taken > 0 then count(q, -taken) end
 local told = answer('OK', next_due({ ':z', ':b', ':e' }))
 for _, p in ipairs(PRIORITIES) do
-	if call('EXISTS', turn_key(q, p)) == 1 then
+	if has_turn(p) then
 		ring(q) -- whoever took the bell may die
 		break
 	end

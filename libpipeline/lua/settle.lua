@@ -2,20 +2,21 @@
 -- settle: takes requests out of the worker's held set and carries out their verdicts.
 --
 -- ARGV: queue, worker, host concurrency, cold ms, breaker ms, how many failure callbacks, these (failed
---   id, own id, priority, lane, record text), then per request: id, serial of its hold, verdict,
---   outcome, hold ms, delay ms, deliver lane, data bytes, chunk token, chunks, owner,
---   bytes the record will use, text
+--   id, own id, priority, lane, record text), then per request: id, serial of its hold, verdict and
+--   outcome, deliver lane, data bytes, bytes the record will use, owner, text, more
 -- verdict  D done · R retry after delay ms · F failed · B back to its lane's head, after delay ms · X let go of
 --          (what was written while it was held stands: cancelled, paused)
 -- outcome  what the host showed: s success · a answer · b failure that counts for the breaker · - none
 -- text     the event line (data block first), made for a record that nobody touched meanwhile
+-- more     "", or hold ms <tab> delay ms <tab> chunk token <tab> chunks, where one of them is set
 -- Stale is what the worker does not hold, or holds anew: a settle whose answer was lost may come
 -- again after its request has come back. Returns a number each: 1 settled, 0 stale.
 local q, worker = ARGV[1], ARGV[2]
 local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local breaker_ms = tonumber(ARGV[5])
-local STEP, FIRST = 13, 7 + 5 * tonumber(ARGV[6])
+local STEP, FIRST = 9, 7 + 5 * tonumber(ARGV[6])
 local now = now_ms()
+learn('watched', 'f:e', 'd:e', 'leaders', 'after', 'limits', 'shared', q .. ':g', 'd:g')
 
 local ids = {}
 for i = FIRST, #ARGV, STEP do ids[#ids + 1] = ARGV[i] end
@@ -35,7 +36,7 @@ local function host_for(lane)
 end
 
 -- The event line, renumbered for what happened to the record while it was held.
-local function merge(text, last, paused)
+local function merge(text, last, paused) -- rarely
 	local line = last_of(text)
 	local fields = split(line)
 	fields[1] = last[1] + 1
@@ -43,8 +44,18 @@ local function merge(text, last, paused)
 	return string.sub(text, 1, #text - #line - 1) .. table.concat(fields, '\t') .. '\n'
 end
 
+-- Somebody has touched the record. Returns the text to write, nil when there is no more to do, and
+-- whether it is paused now.
+local function heed(id, mark, text) -- rarely
+	call('PUBLISH', T .. 'ack', id)
+	local last = mark == '!' and last_line(id)
+	if not last or not queue_of(last[3]) then return nil end
+	local paused = is_paused(last[3])
+	return text ~= '' and merge(text, last, paused) or '', paused
+end
+
 -- Makes the chunks of a body last; false when one is gone (their fetch took longer than they live).
-local function commit(token, chunks)
+local function commit(token, chunks) -- rarely
 	local keys = {}
 	for i = 0, chunks - 1 do keys[#keys + 1] = chunk_key(token, i) end
 	for i = 1, #keys, CHUNK do
@@ -59,21 +70,22 @@ end
 
 -- What is neither committed nor left by a cut is gone at once. The record names what an earlier cut
 -- has left until an attempt has ended.
-local function drop_loose(verdict, token, chunks)
+local function drop_loose(verdict, token, chunks) -- rarely
 	forget_loose(loose_key(worker), chunk_names(token, chunks), true)
 	if verdict ~= 'B' then drop_cut(token) end
 end
 
--- A record that its worker could not read ends all the same, if its last line can be.
-local function tell_unreadable(id)
-	local last = last_line(id)
-	if not last or not tonumber(last[1]) or not tonumber(last[2]) then return '' end
+-- A record that its worker could not read ends all the same, if its last line can be. Returns the
+-- number of its event, and its owner.
+local function tell_unreadable(id) -- rarely
+	local owner, last = (head_line(id) or {})[6] or '', last_line(id)
+	if not last or not tonumber(last[1]) or not tonumber(last[2]) then return '', owner end
 	append_event(id, last, now, { state = 'x' }, 'qe', 'failed', q, nil, 'the record is not of our form')
-	return tostring(last[1] + 1)
+	return tostring(last[1] + 1), owner
 end
 
 -- A leader that has failed fails its followers; one whose own time was over leaves them behind.
-local function lead_on(id, text)
+local function lead_on(id, text) -- rarely
 	if any('leaders') and split(last_of(text))[13] == 'expired' then
 		leader_leaves(id)
 	else
@@ -81,33 +93,32 @@ local function lead_on(id, text)
 	end
 end
 
-local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms, deliver_lane, size, token, chunks, owner, kept, text)
+local function size_anew(id) -- rarely
+	return size_of(id, data_of(call('GET', record_key(id)) or ''))
+end
+
+local function carry_out(at, mark, p, lane, verdict, delay_ms, token, chunks)
+	local id, owner, text = ARGV[at], ARGV[at + 6], ARGV[at + 7]
 	local host = host_for(lane)
 	host.n = host.n + 1
-	if outcome ~= '-' then host[outcome] = host[outcome] + 1 end
-	host.hold = math.max(host.hold, hold_ms)
 
 	local paused = false
-	if mark ~= '-' then call('PUBLISH', T .. 'ack', id) end
-	if mark == '#' then return end
-	if mark == '!' then
-		local last = last_line(id)
-		if not last or not queue_of(last[3]) then return end
-		paused = is_paused(last[3])
-		if text ~= '' then text = merge(text, last, paused) end
+	if mark ~= '-' then
+		text, paused = heed(id, mark, text)
+		if not text then return end
 	end
 	if verdict == 'D' and chunks > 0 and not commit(token, chunks) then verdict, text = 'B', '' end
 	if verdict ~= 'X' and text ~= '' then append(id, text) end
 	local known = mark == '-' -- the record is still as its worker has read it
 	if verdict == 'F' and text == '' then
-		known, owner = false, (head_line(id) or {})[6] or ''
-		text = tell_unreadable(id)
+		known = false
+		text, owner = tell_unreadable(id)
 	end
 
 	if verdict == 'D' and q == 'f' then
-		bytes = bytes + size
+		bytes = bytes + tonumber(ARGV[at + 4])
 		expires_onward(id)
-		if not paused then group(onward, p, deliver_lane, id) end
+		if not paused then group(onward, p, ARGV[at + 3], id) end
 		leader_done(id)
 	elseif verdict == 'R' then
 		if not paused then delay(q, id, now + delay_ms) end
@@ -116,18 +127,18 @@ local function carry_out(id, mark, p, lane, verdict, outcome, hold_ms, delay_ms,
 		if paused then return end
 		if delay_ms > 0 then delay(q, id, now + delay_ms) else group(back, p, lane, id) end
 	elseif verdict == 'D' or verdict == 'F' then
-		local uses = known and kept + RECORD_OVERHEAD or size_of(id, data_of(call('GET', record_key(id)) or ''))
+		local uses = known and tonumber(ARGV[at + 5]) + RECORD_OVERHEAD or size_anew(id)
 		ended[#ended + 1] = { id, owner, string.match(text, '^%d+') or '0', uses }
 		if verdict == 'F' then
 			dead[#dead + 1] = id
 			if q == 'f' then lead_on(id, text) end
 		end
-		if q == 'd' then bytes = bytes - size end
+		if q == 'd' then bytes = bytes - tonumber(ARGV[at + 4]) end
 	end
 end
 
 -- A failure callback is a request of its own, stored with the failure it tells about.
-local function tell_failures()
+local function tell_failures() -- rarely
 	local failed, told = {}, {}
 	for _, id in ipairs(dead) do failed[id] = true end
 	for i = 7, FIRST - 1, 5 do
@@ -144,18 +155,33 @@ local function tell_failures()
 	count('live', #told)
 end
 
+-- hold ms, delay ms, token, chunks
+local function more_of(text) -- rarely
+	local more = split(text)
+	return tonumber(more[1]), tonumber(more[2]), more[3], tonumber(more[4])
+end
+
+-- Requests that one reserve brought of one lane and priority are held with the same words.
+local parts = {}
+local function parts_of(hold)
+	if not parts[hold] then parts[hold] = { hold_parts(hold) } end
+	return unpack(parts[hold])
+end
+
 for k, id in ipairs(ids) do
 	local at = FIRST + (k - 1) * STEP
 	local mark, p, lane, serial
-	if holds[k] then mark, p, lane, serial = hold_parts(holds[k]) end
+	if holds[k] then mark, p, lane, serial = parts_of(holds[k]) end
 	answers[k] = serial == ARGV[at + 1] and 1 or 0
 	if answers[k] == 1 then
 		gone[#gone + 1] = id
-		carry_out(id, mark, p, lane, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
-			ARGV[at + 6], tonumber(ARGV[at + 7]), ARGV[at + 8], tonumber(ARGV[at + 9]), ARGV[at + 10],
-			tonumber(ARGV[at + 11]), ARGV[at + 12])
-		local chunks = tonumber(ARGV[at + 9])
-		if chunks > 0 then drop_loose(ARGV[at + 2], ARGV[at + 8], chunks) end
+		local verdict, outcome = string.sub(ARGV[at + 2], 1, 1), string.sub(ARGV[at + 2], 2)
+		local host, hold_ms, delay_ms, token, chunks = host_for(lane), 0, 0, '', 0
+		if ARGV[at + 8] ~= '' then hold_ms, delay_ms, token, chunks = more_of(ARGV[at + 8]) end
+		if outcome ~= '-' then host[outcome] = host[outcome] + 1 end
+		host.hold = math.max(host.hold, hold_ms)
+		carry_out(at, mark, p, lane, verdict, delay_ms, token, chunks)
+		if chunks > 0 then drop_loose(verdict, token, chunks) end
 	end
 end
 
@@ -173,7 +199,7 @@ if #gone > 0 then
 		local changes = {}
 		local function change(field, value)
 			changes[#changes + 1] = field
-			changes[#changes + 1] = value
+			changes[#changes + 1] = int(value)
 		end
 		if seen.s > 0 then
 			if is_unproven(host, now, limits) then rejoin(q, lane, host.t) end
@@ -196,7 +222,7 @@ if #gone > 0 then
 		save_host(q, lane, host.n, host.t, unpack(changes))
 		if host.w > 0 then offer_waiting(q, lane) end
 	end
-	tell_failures()
+	if FIRST > 7 then tell_failures() end
 	enqueue('d', onward)
 	enqueue(q, back, 'LPUSH')
 end

@@ -8,36 +8,19 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pipeline/buf.h"
 #include "pipeline/mem.h"
 #include "pipeline/text.h"
 #include "queue_private.h"
+#include "script_link.h"
 #include "scripts.h"
 
-#define SCRIPT_MAX    (64 * 1024)
 #define CONFIG_VALUES 6
 #define TAIL          TAG "tail"
 #define ACK           TAG "ack"
 
 static struct pl_script scripts[VERBS];
 
-/* "#!lua flags…" must be the first line, so the shared functions go behind it. */
-static void script_compose(enum verb verb, const char *source)
-{
-	const char *rest = strchr(source, '\n') + 1;
-	struct pl_buf text;
-	pl_buf_init(&text, SCRIPT_MAX);
-	enum pl_err err = pl_buf_add(&text, source, (size_t)(rest - source));
-	if (err == PL_OK)
-		err = pl_buf_text(&text, pl_lua_lib);
-	if (err == PL_OK)
-		err = pl_buf_text(&text, rest);
-	PL_ASSERT(err == PL_OK);
-	/* Never freed: the scripts live as long as the process. */
-	pl_script_init(&scripts[verb], pl_buf_take(&text, NULL));
-}
-
-static void scripts_compose(void)
+static void scripts_link(void)
 {
 	static const char *const sources[VERBS] = {
 		[PUSH] = pl_lua_push,
@@ -62,7 +45,8 @@ static void scripts_compose(void)
 		[WATCH] = pl_lua_watch,
 	};
 	for (int verb = 0; verb < VERBS; verb++)
-		script_compose((enum verb)verb, sources[verb]);
+		pl_script_init(
+			&scripts[verb], script_link(pl_lua_lib, sources[verb])); /* for good */
 }
 
 void args_begin(struct args *args, size_t room)
@@ -278,7 +262,7 @@ enum pl_err pl_queue_new(uv_loop_t *loop, const struct pl_queue_options *options
 	struct pl_queue **out, const char **why)
 {
 	static uv_once_t once = UV_ONCE_INIT;
-	uv_once(&once, scripts_compose);
+	uv_once(&once, scripts_link);
 	struct pl_queue *queue = pl_calloc(1, sizeof *queue);
 	queue->loop = loop;
 	queue->options = *options;

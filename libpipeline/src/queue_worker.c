@@ -1,6 +1,7 @@
 /*
  * A worker's verbs.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,10 @@
 #include "queue_private.h"
 
 #define SETTLE_HEAD    6
-#define SETTLE_FIELDS  13
+#define SETTLE_FIELDS  9
 #define FAILURE_FIELDS 5
-#define DRAWS          10 /* of priorities, 6:3:1, before they begin anew */
+#define MORE_SIZE      (128 + PL_TOKEN_SIZE) /* three numbers, the token, and tabs */
+#define DRAWS          10                    /* of priorities, 6:3:1, before they begin anew */
 
 struct register_call {
 	pl_done_cb cb;
@@ -221,21 +223,28 @@ static void args_failure(struct args *args, const struct pl_settle *item)
 	args_bytes(args, item->failure->text, item->failure->text_len);
 }
 
-static void args_settle(struct args *args, const struct pl_settle *item)
+struct settle_words { /* of one item, borrowed by the arguments */
+	char kind[3], more[MORE_SIZE];
+};
+
+static void args_settle(struct args *args, const struct pl_settle *item, struct settle_words *words)
 {
+	words->kind[0] = (char)item->verdict;
+	words->kind[1] = (char)item->outcome;
+	words->kind[2] = '\0';
+	words->more[0] = '\0';
+	if (item->hold_ms > 0 || item->delay_ms > 0 || item->chunks > 0)
+		snprintf(words->more, sizeof words->more, "%" PRIu64 "\t%" PRIu64 "\t%s\t%u",
+			item->hold_ms, item->delay_ms, item->token, item->chunks);
 	args_text(args, item->id);
 	args_number(args, item->serial);
-	args_letter(args, (char)item->verdict);
-	args_letter(args, (char)item->outcome);
-	args_number(args, item->hold_ms);
-	args_number(args, item->delay_ms);
+	args_text(args, words->kind);
 	args_text(args, item->deliver_lane);
 	args_number(args, item->data_bytes);
-	args_text(args, item->token);
-	args_number(args, item->chunks);
-	args_text(args, item->owner);
 	args_number(args, item->kept_bytes);
+	args_text(args, item->owner);
 	args_bytes(args, item->text, item->text_len);
+	args_text(args, words->more);
 }
 
 void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
@@ -258,9 +267,11 @@ void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *na
 	for (size_t i = 0; i < count; i++)
 		if (items[i].failure != NULL)
 			args_failure(&args, &items[i]);
+	struct settle_words *words = pl_alloc(count * sizeof *words);
 	for (size_t i = 0; i < count; i++)
-		args_settle(&args, &items[i]);
+		args_settle(&args, &items[i], &words[i]);
 	args_eval(&args, queue, SETTLE, on_settle, call);
+	free(words);
 }
 
 void pl_queue_limits(struct pl_queue *queue, const struct pl_host_limit *limits, size_t count,

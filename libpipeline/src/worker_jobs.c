@@ -21,7 +21,7 @@ struct pl_job_outcome {
 	enum pl_settle_verdict verdict;
 	enum pl_outcome outcome;
 	uint64_t hold_ms, delay_ms, data_bytes;
-	char token[PL_WORKER_NAME_SIZE];
+	char token[PL_TOKEN_SIZE];
 	unsigned chunks;
 	struct pl_buf text;
 	struct pl_failure_text *failure; /* NULL: nobody is told */

@@ -375,7 +375,8 @@ def check(pipeline, *ids):
     """The last check, by itself: it must see what has moved while the pages before it were read."""
     read = lambda name: open(os.path.join(ROOT, "libpipeline", "lua", f"{name}.lua"), encoding="utf-8").read()
     first, rest = read("doctor").split("\n", 1)
-    return pipeline.redis.call("EVAL", f"{first}\n{read('lib')}{rest}", 1, TAG, "check", "1", *ids)
+    prelude = "local T, call = KEYS[1], redis.call"
+    return pipeline.redis.call("EVAL", f"{first}\n{prelude}\n{read('lib')}{rest}", 1, TAG, "check", "1", *ids)
 
 
 def test_the_last_check_acquits_what_stands_in_a_lane(held_back, provider, receiver):

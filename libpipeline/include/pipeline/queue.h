@@ -296,6 +296,8 @@ struct pl_failure { /* a failure callback, stored together with the failure it t
 	const char *text; /* of its record: it starts in deliver, with its data */
 	size_t text_len;
 };
+#define PL_TOKEN_SIZE 33 /* of the name of a body's chunks, with the NUL, at most */
+
 struct pl_settle {
 	const char *id;
 	uint64_t serial; /* of the reserve or recover that brought it */
