@@ -3,6 +3,8 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +29,23 @@ static _Thread_local char why_text[WHY_SIZE];
 
 /* ---- civetweb's callbacks ---- */
 
+/* Whoever wakes one of these threads goes on: a loop that answers many of them in one turn, or Redis
+ * on the same processor. By default a thread that wakes may interrupt its waker, and a busy loop is
+ * interrupted once in every third request. Where a filter of system calls forbids it (EPERM), the
+ * default stays, which is only dearer. */
+static void be_woken_politely(void)
+{
+	(void)pthread_setschedparam(
+		pthread_self(), SCHED_BATCH, &(const struct sched_param) { .sched_priority = 0 });
+}
+
 static void *on_thread(const struct mg_context *context, int type)
 {
 	enum { MASTER, WORKER };
 	if (type != WORKER)
 		return NULL;
 	struct pl_http_server *server = mg_get_user_data(context);
+	be_woken_politely();
 	http_threads_enter(&server->threads);
 	return http_worker_new(server);
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ struct fixture {
 	struct pl_http_server *server;
 	unsigned port;
 	atomic_uint calls;
-	atomic_uint evil; /* calls whose path only a smuggled request carries */
+	atomic_uint evil;  /* calls whose path only a smuggled request carries */
+	atomic_int policy; /* of the last call's thread */
 	pthread_mutex_t lock;
 	pthread_cond_t turn;
 	bool entered, may_go; /* the gate of /gate */
@@ -75,6 +77,7 @@ static void handle(void *arg, struct pl_http_call *call)
 	struct fixture *f = arg;
 	const char *path = pl_http_call_path(call);
 	atomic_fetch_add(&f->calls, 1);
+	atomic_store(&f->policy, sched_getscheduler(0));
 	if (strcmp(path, "/evil") == 0)
 		atomic_fetch_add(&f->evil, 1);
 	if (strcmp(path, "/gate") == 0)
@@ -441,6 +444,14 @@ static void test_streamed_answer_keeps_the_connection(void **state)
 	put(fd, "GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
 	assert_string_equal(get(fd, true).body, "GET /next? ");
 	close(fd);
+}
+
+static void test_a_thread_does_not_interrupt_who_wakes_it(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(ask(f, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
+	assert_int_equal(atomic_load(&f->policy), SCHED_BATCH);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER); /* ours stays as it was */
 }
 
 static void test_forgotten_answer_is_a_500(void **state)
@@ -1032,6 +1043,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_400_ends_its_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_streamed_answer_keeps_the_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_thread_does_not_interrupt_who_wakes_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten_answer_is_a_500, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_method_unknown_is_a_501, setup, teardown),
 		cmocka_unit_test_setup_teardown(
