@@ -52,7 +52,9 @@ end
 local function is_none(name) return memo[name] == false end
 
 -- One token at most: whoever takes it reserves, and rings again if work remains.
+local rung = {}
 local function ring(q)
+	rung[q] = true
 	local bell = T .. q .. ':bell'
 	if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
 end

@@ -10,7 +10,8 @@
 -- text     the event line (data block first), made for a record that nobody touched meanwhile
 -- more     "", or hold ms <tab> delay ms <tab> chunk token <tab> chunks, where one of them is set
 -- Stale is what the worker does not hold, or holds anew: a settle whose answer was lost may come
--- again after its request has come back. Returns a number each: 1 settled, 0 stale.
+-- again after its request has come back. Returns a number each: 1 settled, 0 stale; then 1 if there is
+-- something to reserve now.
 local q, worker = ARGV[1], ARGV[2]
 local limits = { host_concurrency = tonumber(ARGV[3]), cold_ms = tonumber(ARGV[4]) }
 local breaker_ms = tonumber(ARGV[5])
@@ -226,4 +227,5 @@ if #gone > 0 then
 	enqueue('d', onward)
 	enqueue(q, back, 'LPUSH')
 end
+answers[#ids + 1] = rung[q] and 1 or 0
 return answers

@@ -203,13 +203,15 @@ struct settle_call {
 static void on_settle(void *arg, enum pl_err err, const redisReply *reply)
 {
 	struct settle_call *call = arg;
-	bool settled[PL_SETTLE_MAX] = { false };
+	bool settled[PL_SETTLE_MAX] = { false }, has_work = false;
 	err = reply_error(err, reply, NULL);
-	if (err == PL_OK && !reply_is_array(reply, call->count))
+	if (err == PL_OK && !reply_is_array(reply, call->count + 1))
 		err = PL_EREDIS;
 	for (size_t i = 0; err == PL_OK && i < call->count; i++)
 		settled[i] = reply->element[i]->integer == 1;
-	call->cb(call->arg, err, settled);
+	if (err == PL_OK)
+		has_work = reply->element[call->count]->integer == 1;
+	call->cb(call->arg, err, settled, has_work);
 	free(call);
 }
 

@@ -256,7 +256,7 @@ void pl_job_settle(struct pl_job *job, const struct pl_verdict *verdict)
 
 /* ---- settle ---- */
 
-static void on_settled(void *arg, enum pl_err err, const bool *settled)
+static void on_settled(void *arg, enum pl_err err, const bool *settled, bool has_work)
 {
 	struct pl_worker *worker = arg;
 	size_t sent = worker->sent;
@@ -275,6 +275,10 @@ static void on_settled(void *arg, enum pl_err err, const bool *settled)
 		}
 		return;
 	}
+	/* Without work that is known of, the bell tells. A worker that had no room does not hear it. */
+	bool was_full = jobs_room(worker) == 0 || jobs_room_unproven(worker) == 0;
+	if (has_work || was_full)
+		worker->more = true;
 	for (size_t i = 0; i < sent; i++) {
 		struct pl_job *job = worker->settling.first;
 		const struct pl_log_about about = { .request_id = job->id };
@@ -288,7 +292,6 @@ static void on_settled(void *arg, enum pl_err err, const bool *settled)
 		list_remove(&worker->settling, job);
 		job_free(job);
 	}
-	worker->more = true; /* slots have become free */
 	worker_check_drained(worker);
 }
 

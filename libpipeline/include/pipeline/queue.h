@@ -317,8 +317,9 @@ struct pl_settle {
 	const char *text;                 /* the event line, data block first; "" for none */
 	size_t text_len;
 };
-/* settled[i]: false is stale: settled before, or somebody else's now. */
-typedef void (*pl_settle_cb)(void *arg, enum pl_err err, const bool *settled);
+/* settled[i]: false is stale: settled before, or somebody else's now. has_work: there is something to
+ * reserve now: what has gone back, or what has waited for a slot. */
+typedef void (*pl_settle_cb)(void *arg, enum pl_err err, const bool *settled, bool has_work);
 void pl_queue_settle(struct pl_queue *queue, enum pl_stage stage, const char *name,
 	const struct pl_settle *items, size_t count, pl_settle_cb cb, void *arg);
 
