@@ -1,8 +1,8 @@
 /*
  * One thread, one loop, one connection. Handlers put their calls on a list and sleep; the loop
  * takes the whole list, sends all pushes of it as one script call and wakes each caller with its
- * part of the answer. While PUSHES_UNDERWAY_MAX such calls are out, the next ones gather: the
- * slower the disk, the larger the group that shares one sync.
+ * part of the answer. While PUSHES_UNDERWAY_MAX such calls are out, the next ones gather and the
+ * loop sleeps on: the slower the disk, the larger the group that shares one sync.
  */
 #include "store_private.h"
 
@@ -77,13 +77,28 @@ void store_finish(struct store_wait *wait, enum pl_err err, const char *why)
 	uv_sem_post(&wait->done); /* the handler goes on: wait is not ours any more */
 }
 
+static void begin_push(struct store_wait *wait)
+{
+	DL_APPEND(wait->store->pushes, wait);
+}
+
+/* Under the lock. A push that can only gather needs no turn of the loop for that: the answer to one
+ * that is out takes it along. */
+static bool must_wake(struct store *store, const struct store_wait *wait)
+{
+	if (store->is_woken || (store->is_full && wait->begin == begin_push))
+		return false;
+	store->is_woken = true;
+	return true;
+}
+
 /* False: it never came to the loop, its err is set. */
 static bool submit(struct store *store, struct store_wait *wait)
 {
 	wait->store = store;
 	uv_mutex_lock(&store->lock);
 	bool ready = store->ready;
-	bool first = store->calls == NULL;
+	bool wakes = ready && must_wake(store, wait);
 	if (ready) {
 		int made = uv_sem_init(&wait->done, 0);
 		PL_ASSERT(made == 0);
@@ -93,7 +108,7 @@ static bool submit(struct store *store, struct store_wait *wait)
 		copy_why(wait->why, store->why);
 	}
 	uv_mutex_unlock(&store->lock);
-	if (ready && first)
+	if (wakes)
 		uv_async_send(&store->wake);
 	return ready;
 }
@@ -151,6 +166,26 @@ static void meet(struct store *store)
 	uv_mutex_unlock(&store->lock);
 }
 
+/* What handlers have put on the list begins. */
+static void take_calls(struct store *store)
+{
+	uv_mutex_lock(&store->lock);
+	struct store_wait *calls = store->calls;
+	store->calls = NULL;
+	store->is_woken = false;
+	store->is_full = store->pushes_underway >= PUSHES_UNDERWAY_MAX;
+	uv_mutex_unlock(&store->lock);
+	struct store_wait *wait, *next;
+	DL_FOREACH_SAFE(calls, wait, next)
+	{
+		DL_DELETE(calls, wait);
+		if (store->closing)
+			store_finish(wait, PL_ECLOSED, "the service is stopping");
+		else
+			wait->begin(wait);
+	}
+}
+
 /* ---- pushing ---- */
 
 static void flush(struct store *store);
@@ -177,6 +212,7 @@ static void on_pushed(
 			finish_push(batch->waits[i], &answers[i]);
 	}
 	free(batch);
+	take_calls(store);
 	flush(store);
 }
 
@@ -205,6 +241,13 @@ static void refuse_all(struct store *store, enum pl_err err, const char *why)
 	}
 }
 
+static void set_full(struct store *store)
+{
+	uv_mutex_lock(&store->lock);
+	store->is_full = true;
+	uv_mutex_unlock(&store->lock);
+}
+
 static void flush(struct store *store)
 {
 	if (store->pushes == NULL || store->pushes_underway >= PUSHES_UNDERWAY_MAX)
@@ -227,14 +270,10 @@ static void flush(struct store *store)
 		items[batch->count] = push->item;
 		batch->waits[batch->count++] = push;
 	}
-	store->pushes_underway++;
+	if (++store->pushes_underway == PUSHES_UNDERWAY_MAX)
+		set_full(store);
 	pl_queue_push(store->queue, items, batch->count, store->queue_max, store->queue_max / 2,
 		on_pushed, batch);
-}
-
-static void begin_push(struct store_wait *wait)
-{
-	DL_APPEND(wait->store->pushes, wait);
 }
 
 static uint64_t scaled(const struct store *store, uint64_t ms)
@@ -562,6 +601,7 @@ static void on_redis_lost(void *arg, const char *why)
 	char sentence[STORE_WHY_SIZE];
 	snprintf(sentence, sizeof sentence, "Redis is away: %s", why);
 	set_ready(store, false, sentence);
+	take_calls(store);
 	refuse_all(store, PL_EREDIS, sentence); /* gathered, never sent: nothing happened */
 }
 
@@ -588,29 +628,24 @@ static void on_queue_closed(void *arg)
 	close_handles(store);
 }
 
+static void end_if_told(struct store *store)
+{
+	uv_mutex_lock(&store->lock);
+	bool stop = store->stop;
+	uv_mutex_unlock(&store->lock);
+	if (!stop || store->closing)
+		return;
+	store->closing = true;
+	set_ready(store, false, "the service is stopping");
+	pl_queue_close(store->queue, on_queue_closed, store);
+}
+
 static void on_wake(uv_async_t *async)
 {
 	struct store *store = async->data;
-	uv_mutex_lock(&store->lock);
-	struct store_wait *calls = store->calls;
-	store->calls = NULL;
-	bool stop = store->stop;
-	uv_mutex_unlock(&store->lock);
-	struct store_wait *wait, *next;
-	DL_FOREACH_SAFE(calls, wait, next)
-	{
-		DL_DELETE(calls, wait);
-		if (store->closing)
-			store_finish(wait, PL_ECLOSED, "the service is stopping");
-		else
-			wait->begin(wait);
-	}
+	take_calls(store);
 	flush(store);
-	if (stop && !store->closing) {
-		store->closing = true;
-		set_ready(store, false, "the service is stopping");
-		pl_queue_close(store->queue, on_queue_closed, store);
-	}
+	end_if_told(store);
 }
 
 static void on_turn(uv_prepare_t *turn)

@@ -52,6 +52,8 @@ struct store {
 	struct store_tails tails;
 	uv_mutex_t lock;
 	struct store_wait *calls;
+	bool is_woken; /* to take them */
+	bool is_full;  /* PUSHES_UNDERWAY_MAX are out: pushes gather, and wake nobody */
 	bool stop;
 	bool has_ended; /* the thread: nothing of it uses this any more */
 	uv_cond_t ended;
