@@ -6,6 +6,8 @@ packages where that tool lies at hand. Whatever a Stack makes (containers, netwo
 goes with it; what stays are a few images named fetchback-kept-*, of the packages and the compiled sources,
 so that the next run builds only what changed.
 """
+import fcntl
+import filecmp
 import json
 import os
 import re
@@ -32,8 +34,10 @@ class Absent(Exception):
 
 
 class Engine:
+    """All test processes use one; whoever leaves it last stops it, if it was one of us that started it."""
+
     def __init__(self):
-        self.host, self.started = os.environ.get("DOCKER_HOST"), False
+        self.host, self.lock = os.environ.get("DOCKER_HOST"), None
         if not self.host:
             self._start()
         self.env = {**os.environ, "DOCKER_HOST": self.host}
@@ -48,12 +52,26 @@ class Engine:
             raise Absent(f"no container engine: DOCKER_HOST is not set, and there is no {DOCKER_HERE}")
         home = os.environ.get("DOCKER_HERE") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "docker-here")
-        ran = self._lives(os.path.join(home, "pid"))
+        os.makedirs(home, exist_ok=True)
+        self.pid_file = os.path.join(home, "pid")
+        self.ours = os.path.join(home, "started-by-tests")
+        self.lock = open(os.path.join(home, "tests.lock"), "a")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        ran = self._lives(self.pid_file)
         told = subprocess.run([DOCKER_HERE, "start"], capture_output=True, text=True, timeout=600)
         found = re.search(r"DOCKER_HOST=(\S+)", told.stdout)
         if not found:
             raise Absent(f"docker-here starts no engine: {told.stderr.strip()[-500:]}")
-        self.host, self.started = found.group(1), not ran
+        self.host = found.group(1)
+        if not ran:
+            shutil.copy(self.pid_file, self.ours)
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
+
+    def _is_ours(self):
+        try:
+            return filecmp.cmp(self.pid_file, self.ours, shallow=False)
+        except OSError:
+            return False
 
     @staticmethod
     def _lives(pid_file):
@@ -88,8 +106,15 @@ class Engine:
             self.run("docker", "rmi", old)  # refused while something else is built upon it
 
     def close(self):
-        if self.started:
-            subprocess.run([DOCKER_HERE, "stop"], timeout=60)
+        if not self.lock:
+            return
+        with self.lock:
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # others use it
+            if self._is_ours():
+                subprocess.run([DOCKER_HERE, "stop"], timeout=60)
 
 
 def checkout(folder):
