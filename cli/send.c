@@ -74,7 +74,9 @@ static int send_and_listen(const struct arguments *arguments, struct request_wor
 	if (code != COMMAND_OK)
 		return code;
 	request->callback = receiver_url(receiver);
+	flockfile(stdout); /* what arrives is shown behind the id it arrives for */
 	code = post(arguments, request, &id);
+	funlockfile(stdout);
 	if (code == COMMAND_OK)
 		code = logs_follow(arguments, id);
 	receiver_stop(receiver);

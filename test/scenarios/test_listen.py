@@ -40,8 +40,8 @@ def listen(cast, tmp_path, programs):
     return lambda *words: cast(Listener(str(tmp_path), *words))
 
 
-def send(pipeline, *words):
-    done = subprocess.run([program("fetchback"), "send", "--listen", "--api", pipeline.url, *words], env={**SANITIZERS},
+def send(pipeline, *words, api=None):
+    done = subprocess.run([program("fetchback"), "send", "--listen", "--api", api or pipeline.url, *words], env={**SANITIZERS},
                           capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=patience.bound(None))
     return done.returncode, done.stdout, done.stderr
 
@@ -180,6 +180,15 @@ def test_a_round_for_programs(pipeline, provider):
     assert [line["status"] for line in arrivals] == [503, 200]
     assert [line["headers"]["webhook-attempt"] for line in arrivals] == ["1", "2"]
     assert json.loads(arrivals[1]["body"]) == {"requestId": request, "data": {"hello": "world"}}
+
+
+def test_the_id_stands_before_what_arrives_for_it(pipeline, provider, proxy):
+    """The callback is faster than the 202."""
+    wire = proxy(("127.0.0.1", pipeline.port))
+    wire.delay = 0.3  # seconds, each way
+    code, out, _ = send(pipeline, provider.url(), "--json", api=f"http://127.0.0.1:{wire.port}")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == OK and "requestId" in lines[0] and [line for line in lines if "method" in line], out
 
 
 def test_a_round_that_fails(pipeline, provider):
