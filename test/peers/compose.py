@@ -6,6 +6,7 @@ packages where that tool lies at hand. Whatever a Stack makes (containers, netwo
 goes with it; what stays are a few images named fetchback-kept-*, of the packages and the compiled sources,
 so that the next run builds only what changed.
 """
+import contextlib
 import fcntl
 import filecmp
 import json
@@ -55,8 +56,13 @@ class Engine:
         os.makedirs(home, exist_ok=True)
         self.pid_file = os.path.join(home, "pid")
         self.ours = os.path.join(home, "started-by-tests")
+        self.gate = os.path.join(home, "tests.gate")
+        with self._through_the_gate():
+            self._enter(home)
+
+    def _enter(self, home):
         self.lock = open(os.path.join(home, "tests.lock"), "a")
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
         ran = self._lives(self.pid_file)
         told = subprocess.run([DOCKER_HERE, "start"], capture_output=True, text=True, timeout=600)
         found = re.search(r"DOCKER_HOST=(\S+)", told.stdout)
@@ -65,7 +71,13 @@ class Engine:
         self.host = found.group(1)
         if not ran:
             shutil.copy(self.pid_file, self.ours)
-        fcntl.flock(self.lock, fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
+    def _through_the_gate(self):
+        """One at a time enters or leaves."""
+        with open(self.gate, "a") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
 
     def _is_ours(self):
         try:
@@ -108,7 +120,7 @@ class Engine:
     def close(self):
         if not self.lock:
             return
-        with self.lock:
+        with self._through_the_gate(), self.lock:
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

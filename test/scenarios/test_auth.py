@@ -151,6 +151,7 @@ def test_the_operators_calls_need_an_admin(held):
 def test_each_name_sees_its_own_requests(held, provider, receiver):
     alice, bob, admin = (keyed(held, key) for key in (ALICE, BOB, ADMIN))
     mine, theirs = (who.post(provider.url(), receiver.url()) for who in (alice, bob))
+    provider.holds(2)
     assert alice.record(mine)["owner"] == "alice" and bob.record(theirs)["owner"] == "bob"
     assert admin.record(mine)["owner"] == "alice"
     assert [one["requestId"] for one in alice.get("/requests").json["requests"]] == [mine]
