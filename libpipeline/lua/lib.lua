@@ -694,6 +694,7 @@ local function apart_key(q, p) return T .. q .. ':u:' .. p end
 local function rejoin(q, lane, turns) -- rarely
 	for p in string.gmatch(turns, '.') do
 		if call('ZREM', apart_key(q, p), lane) == 1 then
+			memo[q .. ':t:' .. p] = true
 			call('RPUSH', turn_key(q, p), lane)
 			ring(q)
 		end

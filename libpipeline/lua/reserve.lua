@@ -121,6 +121,7 @@ end
 local function elect_on() -- rarely
 	local value = call('LPOP', T .. 'orphans')
 	if value then elect(value) end
+	if call('EXISTS', T .. 'orphans') == 1 then ring('f') end
 end
 
 -- What is too much for one answer the worker holds all the same: recover brings it.
@@ -226,6 +227,7 @@ local function serve(p, most)
 	if take > 0 and #popped < take then
 		-- empty: it leaves at once
 	elseif left > 0 then
+		memo[q .. ':t:' .. p] = true
 		call('RPUSH', turn_key(q, p), lane)
 		turns = turns .. p
 	else

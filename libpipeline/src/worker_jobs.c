@@ -12,10 +12,11 @@
 #include "pipeline/mem.h"
 #include "worker_metrics.h"
 
-#define FULL_WAIT_MS    250  /* undelivered data fills its share of Redis: look again so often */
-#define REFUSED_WAIT_MS 1000 /* Redis has no room for bodies: begin nothing for so long */
-#define BODIES_SHARES   2    /* of bytes_max: what was begun below it has room to end */
-#define TEXT_MAX        (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
+#define FULL_WAIT_MS     250  /* undelivered data fills its share of Redis: look again so often */
+#define RESERVE_AGAIN_MS 250  /* since the last reserve: one after a settle, whatever is known */
+#define REFUSED_WAIT_MS  1000 /* Redis has no room for bodies: begin nothing for so long */
+#define BODIES_SHARES    2    /* of bytes_max: what was begun below it has room to end */
+#define TEXT_MAX         (PL_DATA_INLINE_MAX + PL_EVENT_LINE_MAX + 32)
 
 struct pl_job_outcome {
 	enum pl_settle_verdict verdict;
@@ -275,9 +276,10 @@ static void on_settled(void *arg, enum pl_err err, const bool *settled, bool has
 		}
 		return;
 	}
-	/* Without work that is known of, the bell tells. A worker that had no room does not hear it. */
+	/* Without work that is known of, the bell tells. A worker that had no room does not hear it; and
+	 * another one may know of work and be full by now. */
 	bool was_full = jobs_room(worker) == 0 || jobs_room_unproven(worker) == 0;
-	if (has_work || was_full)
+	if (has_work || was_full || pl_clock_mono_ms() - worker->reserved_ms >= RESERVE_AGAIN_MS)
 		worker->more = true;
 	for (size_t i = 0; i < sent; i++) {
 		struct pl_job *job = worker->settling.first;
@@ -502,6 +504,7 @@ static void on_recovered(void *arg, enum pl_err err, enum pl_reserve_note note, 
 static void ask(struct pl_worker *worker)
 {
 	worker->reserve_underway = true;
+	worker->reserved_ms = pl_clock_mono_ms();
 	worker->serial++;
 	worker->asked_leases = worker->leases;
 }

@@ -53,6 +53,7 @@ struct pl_worker {
 	uint64_t serial;       /* of the reserve or recover under way, or the last one */
 	unsigned asked_leases; /* worker->leases when it was asked */
 	size_t wanted;         /* by the reserve under way */
+	uint64_t reserved_ms;  /* when the last reserve was asked for */
 	bool reserve_unknown;  /* its answer was lost: recover before reserving again */
 	char early[WORKER_EARLY_MAX][PL_UUID_SIZE]; /* to be cut, and not here yet */
 	size_t early_count;

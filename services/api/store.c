@@ -624,6 +624,7 @@ static void close_handles(struct store *store)
 static void on_queue_closed(void *arg)
 {
 	struct store *store = arg;
+	take_calls(store);
 	refuse_all(store, PL_ECLOSED, "the service is stopping");
 	close_handles(store);
 }

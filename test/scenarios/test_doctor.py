@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from peers import patience, stage
+from peers import patience, scripts, stage
 from peers.keys import Keys, keyed
-from peers.pipeline import ROOT, SANITIZERS, program
+from peers.pipeline import SANITIZERS, program
 from peers.redis import Redis
 from peers.web import Answer
 
@@ -373,10 +373,7 @@ def test_nothing_is_found_while_requests_fly(launch, provider, receiver):
 
 def check(pipeline, *ids):
     """The last check, by itself: it must see what has moved while the pages before it were read."""
-    read = lambda name: open(os.path.join(ROOT, "libpipeline", "lua", f"{name}.lua"), encoding="utf-8").read()
-    first, rest = read("doctor").split("\n", 1)
-    prelude = "local T, call = KEYS[1], redis.call"
-    return pipeline.redis.call("EVAL", f"{first}\n{prelude}\n{read('lib')}{rest}", 1, TAG, "check", "1", *ids)
+    return scripts.run(pipeline.redis, "doctor", "check", "1", *ids)
 
 
 def test_the_last_check_acquits_what_stands_in_a_lane(held_back, provider, receiver):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from peers import patience
+from peers import patience, scripts
 from peers.web import Answer, Gate
 from test_doctor import diagnosis
 
@@ -151,3 +151,22 @@ def test_they_hold_half_of_the_body_memory(launch, stage, peer, provider, receiv
         hanging.round_trip()
     for worker in pipeline.workers:
         worker.kill()  # exchanges that never end need no drain
+
+
+@pytest.mark.parametrize("priority", ["high", "default", "low"])
+def test_what_a_full_worker_leaves_of_hosts_that_stood_apart_is_told(launch, peer, receiver, priority):
+    """Two hosts stand apart; a worker takes as much as it has room for, and the bell calls another one."""
+    pipeline = launch(consumers=0, responders=0)
+    for host in (peer("one"), peer("two")):
+        for _ in range(5):
+            pipeline.post(host.url(), receiver.url(), priority=priority)
+    redis = pipeline.redis
+    scripts.run(redis, "register", "f", "w", 30000, "run", 1)
+
+    def reserve(serial, unproven):
+        redis.call("DEL", "{f0}:f:bell", "{f0}:f:u:bell")
+        told = scripts.run(redis, "reserve", "f", "w", serial, 3, 0, 32, 0, 60000, 0, unproven)
+        return (len(told) - 2) // 3, redis.call("EXISTS", "{f0}:f:bell"), redis.call("EXISTS", "{f0}:f:u:bell")
+
+    assert reserve(1, 0) == (0, 0, 1)
+    assert reserve(2, 3) == (3, 1, 0)
