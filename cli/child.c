@@ -95,6 +95,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void timer_set(struct child *child, uint64_t ms)
 {
+	uv_update_time(child->timer.loop); /* a fork may have taken long since this turn began */
 	uv_timer_start(&child->timer, on_timer, ms, 0);
 }
 
