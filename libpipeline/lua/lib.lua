@@ -1,7 +1,7 @@
--- lib: what the verbs share. script_link.c puts before each what it uses of this, in one function whose
--- upvalues are T = KEYS[1], the shard's tag "{f0}:", and call = redis.call. A call makes each function
--- anew and pays for what it captures, so definitions stand at the left margin, one by one, and begin
--- with "local".
+-- lib: what the verbs share. script_link.c puts before each what it uses of this, behind T = KEYS[1], the
+-- shard's tag "{f0}:", and call = redis.call. A call makes each function anew and pays for what it
+-- captures, so definitions stand at the left margin, one by one, and begin with "local"; what only a
+-- function marked "-- rarely" uses is made when that runs, so whoever calls it asks first.
 --
 -- What is paid for, too: a number as an argument of call (Redis prints it as a double), tonumber, and
 -- each call. So common numbers are texts here, and what is rare is asked for together (learn).
@@ -51,7 +51,7 @@ end
 -- It is not there, as far as is known without asking.
 local function is_none(name) return memo[name] == false end
 
--- One token at most: whoever takes it reserves, and rings again if work remains.
+-- One token at most: whoever takes it reserves, and rings again if work remains. rung: this script did.
 local rung = {}
 local function ring(q)
 	rung[q] = true
@@ -463,9 +463,9 @@ end
 
 -- APPEND leaves a string as much room again as it has, which a record that is final never uses. A copy
 -- has what is needed, and takes its place. Redis does it by itself (REPL_NONE): the value is the same, so
--- neither the append-only file nor a replica hears of it, and neither grows. COPY and RENAME cost half of
--- GET and SET, which would take the text through Lua; a record above FIT_MAX, of many rounds, keeps its
--- room: it would hold Redis up for more than 50 us.
+-- neither the append-only file nor a replica hears of it, and neither grows. COPY and RENAME cost
+-- 12,000 instructions for 700 bytes, GET and SET, which would take them through Lua, 20,000; a record above
+-- FIT_MAX, of many rounds, keeps its room: it would hold Redis up for more than 50 us.
 local FIT_MAX = 32 * 1024
 local function fit(id, size)
 	local key = record_key(id)
@@ -841,7 +841,6 @@ end
 -- bodies take too much room (0: any): its fetch begins at the beginning then.
 local CUTS_MAX = 8 -- a call
 local function trim_cuts(now, most) -- rarely
-	if call('EXISTS', T .. 'cuts') == 0 then return end
 	for _, token in ipairs(call('ZRANGEBYSCORE', T .. 'cuts', '-inf', now, 'LIMIT', 0, CUTS_MAX)) do drop_cut(token) end
 	for _, token in ipairs(call('ZRANGE', T .. 'cuts', 0, CUTS_MAX - 1)) do
 		if most == 0 or bodies() <= most then return end

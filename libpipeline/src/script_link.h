@@ -5,8 +5,9 @@
 #define PIPELINE_SCRIPT_LINK_H
 
 /*
- * A part of `lib` is what begins at the left margin with "local", up to the next, with the comment
- * before it. `verb` begins with the line "#!lua flags". The result is the caller's to free.
+ * A part of `lib` begins at the left margin with "local" and ends before the next. What only functions
+ * whose first line ends with "-- rarely" use stands inside these. `verb` begins with the line
+ * "#!lua flags". The result is the caller's to free.
  */
 char *script_link(const char *lib, const char *verb);
 

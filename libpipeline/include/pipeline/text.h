@@ -22,7 +22,7 @@ PL_MUST_CHECK enum pl_err pl_number_parse(
 	const char *text, size_t len, uint64_t max, uint64_t *out);
 #define PL_NUMBER_SIZE 21 /* 2^64 - 1 has 20 digits, and so has -2^63 with its sign; and a NUL */
 /* In decimal, with a NUL that is not counted in the length they return. What is written for every
- * request is written with these: printf takes ten times as long for a number. */
+ * request is written with these: printf takes six times as long for a number. */
 size_t pl_number_write(uint64_t number, char out[PL_NUMBER_SIZE]);
 size_t pl_signed_write(int64_t number, char out[PL_NUMBER_SIZE]);
 /* As memcmp, in time that depends on len alone. */
