@@ -419,7 +419,8 @@ static bool read_body(struct pl_http_call *call)
 	else if (worker->body.len > limit)
 		refuse_large(call);
 	else if (!http_precheck_body(call->info, worker->body.data, worker->body.len))
-		refuse(call, 400, NULL, "No empty line may stand in front of a request.");
+		refuse(call, 400, NULL,
+			"No line may be empty in front of a request, or end without CR LF.");
 	return !call->is_answered;
 }
 

@@ -122,8 +122,15 @@ const char *http_precheck(const struct mg_request_info *info)
 	return fault != NULL ? fault : check_body_framing(info);
 }
 
+/* What made a lone "\n\n" pass for the end of a head, in is_last_line. */
+static bool starts_like_last_line(const char *body, size_t len)
+{
+	return len > 0 && body[0] == '\r' && (len == 1 || body[1] == '\0');
+}
+
 bool http_precheck_body(const struct mg_request_info *info, const char *body, size_t len)
 {
 	size_t method_len = strlen(info->request_method) + 1; /* the NUL of the cut */
-	return len < method_len || memcmp(body, info->request_method, method_len) != 0;
+	bool is_head = len >= method_len && memcmp(body, info->request_method, method_len) == 0;
+	return !is_head && !starts_like_last_line(body, len);
 }

@@ -25,9 +25,11 @@
 /* NULL when sound; else a sentence for the client (static), and the connection must be closed. */
 const char *http_precheck(const struct mg_request_info *info);
 
-/* After an empty line in front of a request civetweb 1.15 reads that line as the whole head, but
- * the request behind it as what it says: the body it then hands out is the request's own head, as
- * cut, and what follows the head is taken for the next request. False: that has happened. */
+/* The body shows what the head could not. After an empty line in front of a request civetweb 1.15
+ * reads that line as the whole head, but the request behind it as what it says: the body it then
+ * hands out is the request's own head, as cut, and what follows the head is taken for the next
+ * request. And a head that ended with two bare LF looks sound when CR and NUL follow them, which no
+ * body of ours begins with. False: either has happened, and the connection must be closed. */
 bool http_precheck_body(const struct mg_request_info *info, const char *body, size_t len);
 
 #endif

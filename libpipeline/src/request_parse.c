@@ -173,12 +173,25 @@ static bool is_malformed(const json_error_t *error)
 	}
 }
 
+/* jansson passes over a NUL that follows a number. */
+static bool refuse_nul(const char *json, size_t len, const char *pointer, struct pl_faults *faults)
+{
+	const char *nul = len > 0 ? memchr(json, '\0', len) : NULL;
+	if (nul == NULL)
+		return false;
+	faults->malformed = true;
+	pl_faults_add(faults, pointer, "has a NUL at byte %zu", (size_t)(nul - json));
+	return true;
+}
+
 /* False after a fault; else the value is the caller's to give back. */
 static bool load(const char *json, size_t len, const char *pointer, struct document *document,
 	struct pl_faults *faults)
 {
 	json_error_t error;
 	*document = (struct document) { 0 };
+	if (refuse_nul(json, len, pointer, faults))
+		return false;
 	if (!outline(json, len, document)) {
 		pl_faults_add(
 			faults, pointer, "is nested deeper than %d levels", PL_REQUEST_DEPTH_MAX);

@@ -222,7 +222,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = pl_calloc(1, size + 2);
 	memcpy(text, data, size);
 	size_t head = cut(text, size, &info);
-	if (head > 0 && http_precheck(&info) == NULL) {
+	/* A body is what follows; without one, what follows is no start of a request. */
+	const char *body = (const char *)data + head;
+	if (head > 0 && http_precheck(&info) == NULL &&
+		http_precheck_body(&info, body, size - head)) {
 		struct strict strict = read_strictly((const char *)data, size);
 		PL_ASSERT(strict.sound);
 		PL_ASSERT(strict.at == (const char *)data + head);

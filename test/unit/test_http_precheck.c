@@ -192,6 +192,17 @@ static void test_a_head_in_the_place_of_the_body(void **state)
 	assert_true(http_precheck_body(&info, "{}", 2));
 }
 
+/* CR and NUL behind two bare LF look like the end of a sound head; as a body they give it away. */
+static void test_a_body_that_hid_a_bare_end(void **state)
+{
+	(void)state;
+	struct mg_request_info info = { .request_method = "POST" };
+	assert_false(http_precheck_body(&info, "\r\0{}", 4));
+	assert_false(http_precheck_body(&info, "\r", 1));
+	assert_true(http_precheck_body(&info, "\r\n{}", 4));
+	assert_true(http_precheck_body(&info, "", 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_each_rule_refuses),
 		cmocka_unit_test(test_number_and_length_of_headers),
 		cmocka_unit_test(test_a_head_in_the_place_of_the_body),
+		cmocka_unit_test(test_a_body_that_hid_a_bare_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

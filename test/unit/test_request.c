@@ -210,6 +210,20 @@ static void test_the_usual_text_is_read_as_any_other(void **state)
 		read_both_ways(i % 2 == 1, urls[i / 2 % count], urls[i / 2 / count]);
 }
 
+/* jansson would pass over the one behind a number. */
+static void test_a_nul_is_no_json(void **state)
+{
+	(void)state;
+	static const char number[] = "{" URLS ",\"meta\":[19\0]}";
+	static const char end[] = "{" URLS "}";
+	struct pl_request *request = NULL;
+	assert_int_equal(read_text(number, sizeof number - 1, &request), PL_EINVAL);
+	assert_true(names("", "has a NUL at byte "));
+	assert_true(faults.malformed);
+	assert_int_equal(read_text(end, sizeof end, &request), PL_EINVAL);
+	assert_true(faults.malformed);
+}
+
 static void test_what_looks_like_the_usual_text(void **state)
 {
 	(void)state;
@@ -946,6 +960,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_usual_request),
 		cmocka_unit_test(test_the_usual_text_is_read_as_any_other),
+		cmocka_unit_test(test_a_nul_is_no_json),
 		cmocka_unit_test(test_what_looks_like_the_usual_text),
 		cmocka_unit_test(test_everything_there_and_back),
 		cmocka_unit_test(test_each_option_alone_there_and_back),
