@@ -210,7 +210,10 @@ class Pipeline:
             if isinstance(body, (dict, list)):
                 body = json.dumps(body)
             given = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(method, path, body, {**given, **(headers or {})})
+            try:
+                connection.request(method, path, body, {**given, **(headers or {})})
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a body that is refused is not read to its end; the answer is there all the same
             answer = connection.getresponse()
             reply = Reply(answer.status, answer.headers, answer.read())
             heard.note(method, path, body, reply)
@@ -293,18 +296,35 @@ class Pipeline:
         assert reply.status == 200, reply
         return reply.body
 
+    def _look(self, request):
+        """Its record; None when Redis did not answer the api in time, and a later look may tell more."""
+        reply = self.get(f"/requests/{request}")
+        assert reply.status in (200, 503), reply
+        return reply.json if reply.status == 200 else None
+
     def wait(self, request, state, timeout=None):
         """Until it is in this state (or, if that is final, in another final one): its record."""
         enough = {state, *FINAL} if state in FINAL else {state}
 
         def told():
-            record = self.record(request)
-            return record["state"] in enough and record
+            record = self._look(request)
+            return record and record["state"] in enough and record
 
-        what = lambda: f"{request} to be {state}: {self.record(request)}"
+        what = lambda: f"{request} to be {state}: {self._look(request)}"
         record = patience.until(told, what, timeout)
         assert record["state"] == state, f"{state} was wanted: {record}"
         return record
+
+    def alter(self, request, verb, **options):
+        """
+        pause, cancel: the reply when its worker has let go. A worker that stands still for a second makes it a 202;
+        the same call once more changes nothing then.
+        """
+        def told():
+            reply = self.call("POST", f"/requests/{request}/{verb}", **options)
+            return reply.status != 202 and reply
+
+        return patience.until(told, lambda: f"the worker of {request} to let go: {self._look(request)}")
 
     def wait_all(self, requests, state="delivered", timeout=None):
         return [self.wait(request, state, timeout) for request in requests]
@@ -314,10 +334,12 @@ class Pipeline:
 
     def wait_attempts(self, request, stage_name, count, timeout=None):
         """Until so many attempts of a stage have ended: they."""
-        return patience.until(
-            lambda: len(found := self.attempts(request, stage_name)) >= count and found,
-            lambda: f"{count} attempts to {stage_name} {request}: {self.record(request)}", timeout,
-        )
+        def told():
+            found = [one for one in (self._look(request) or {"attempts": []})["attempts"] if one["stage"] == stage_name]
+            return len(found) >= count and found
+
+        what = lambda: f"{count} attempts to {stage_name} {request}: {self._look(request)}"
+        return patience.until(told, what, timeout)
 
     @staticmethod
     def seconds(text):

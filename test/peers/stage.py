@@ -3,6 +3,7 @@ stage: the one event loop that all peers of a test run play on, in a thread of i
 """
 import asyncio
 import collections
+import contextlib
 import os
 import random
 import socket
@@ -66,6 +67,24 @@ def free_port(address="127.0.0.1"):
     """For a program that binds by itself; who loses the race for it starts again."""
     with bound_socket(address) as sock:
         return sock.getsockname()[1]
+
+
+def free_ports(count):
+    """So many neighbours; the first of them."""
+    for _ in range(200):
+        with contextlib.ExitStack() as taken:
+            first = taken.enter_context(bound_socket()).getsockname()[1]
+            others = range(first + 1, first + count)
+            if any(port not in PORTS or port in _given for port in others):
+                continue
+            try:
+                for port in others:
+                    taken.enter_context(bound_socket(port=port))
+            except OSError:
+                continue
+            _given.extend(others)
+            return first
+    raise OSError("no free ports")
 
 
 class Gate:
