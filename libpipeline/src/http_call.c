@@ -420,7 +420,7 @@ static bool read_body(struct pl_http_call *call)
 		refuse_large(call);
 	else if (!http_precheck_body(call->info, worker->body.data, worker->body.len))
 		refuse(call, 400, NULL,
-			"No line may be empty in front of a request, or end without CR LF.");
+			"Nothing may stand in front of a request, and lines end with CR LF.");
 	return !call->is_answered;
 }
 
@@ -472,11 +472,16 @@ static void serve(struct pl_http_call *call)
 	const struct pl_http_server_options *options = &call->worker->server->options;
 	if (!admit(call))
 		return;
-	const char *fault = http_precheck(call->info);
-	if (fault != NULL)
+	const char *fault = "Nothing may stand in front of a request.";
+	if (http_precheck_start(call->info, &call->worker->head))
+		fault = http_precheck(call->info);
+	if (fault != NULL) {
 		refuse(call, 400, NULL, fault);
-	else if (may_come_in(call) && read_body(call))
+		return;
+	}
+	if (may_come_in(call) && read_body(call))
 		options->handler(options->arg, call);
+	http_precheck_forget(call->info);
 	if (!call->is_answered)
 		refuse(call, 500, NULL, "The request was not answered.");
 }

@@ -31,6 +31,7 @@ struct pl_http_server {
 struct http_worker { /* a thread of the server; one connection at a time is its own */
 	struct pl_http_server *server;
 	struct http_watched watched;
+	const char *head;                    /* where civetweb's buffer begins, once known */
 	struct pl_buf body, answer, scratch; /* kept from call to call while they are small */
 	bool has_refused; /* this connection's last call, which civetweb could not read */
 	time_t date_at;

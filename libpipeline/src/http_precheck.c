@@ -1,5 +1,7 @@
 #include "http_precheck.h"
 
+#include <stdalign.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -122,6 +124,16 @@ const char *http_precheck(const struct mg_request_info *info)
 	return fault != NULL ? fault : check_body_framing(info);
 }
 
+bool http_precheck_start(const struct mg_request_info *info, const char **start)
+{
+	const char *method = info->request_method;
+	if ((uintptr_t)method % alignof(max_align_t) != 0)
+		return false;
+	if (*start == NULL || method < *start)
+		*start = method;
+	return method == *start;
+}
+
 /* What made a lone "\n\n" pass for the end of a head, in is_last_line. */
 static bool starts_like_last_line(const char *body, size_t len)
 {
@@ -133,4 +145,10 @@ bool http_precheck_body(const struct mg_request_info *info, const char *body, si
 	size_t method_len = strlen(info->request_method) + 1; /* the NUL of the cut */
 	bool is_head = len >= method_len && memcmp(body, info->request_method, method_len) == 0;
 	return !is_head && !starts_like_last_line(body, len);
+}
+
+void http_precheck_forget(const struct mg_request_info *info)
+{
+	const char *end = end_of(info->http_headers[info->num_headers - 1].value);
+	((char *)end)[2] = 'x'; /* the text is civetweb's own buffer */
 }

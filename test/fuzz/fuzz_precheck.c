@@ -82,11 +82,13 @@ static enum cut cut_header(char **from, struct mg_header *header)
 /* Cuts text in place; the length of the head, 0 when civetweb refuses it by itself. */
 static size_t cut(char *text, size_t len, struct mg_request_info *info)
 {
-	size_t head = len > 0 && !iscntrl((unsigned char)*text) ? head_end(text, len) : 0;
-	if (head == 0)
+	size_t head = head_end(text, len);
+	char *at = text;
+	while (at < text + head && isspace((unsigned char)*at))
+		at++;
+	if (at == text + head || iscntrl((unsigned char)*at))
 		return 0;
 	text[head - 1] = '\0';
-	char *at = text;
 	info->request_method = cut_word(&at, false);
 	info->request_uri = info->request_method != NULL ? cut_word(&at, false) : NULL;
 	info->http_version = info->request_uri != NULL ? cut_word(&at, true) : NULL;
@@ -223,13 +225,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	size_t head = cut(text, size, &info);
 	/* A body is what follows; without one, what follows is no start of a request. */
-	const char *body = (const char *)data + head;
-	if (head > 0 && http_precheck(&info) == NULL &&
+	const char *body = (const char *)data + head, *start = text;
+	if (head > 0 && http_precheck_start(&info, &start) && http_precheck(&info) == NULL &&
 		http_precheck_body(&info, body, size - head)) {
 		struct strict strict = read_strictly((const char *)data, size);
 		PL_ASSERT(strict.sound);
 		PL_ASSERT(strict.at == (const char *)data + head);
 		PL_ASSERT(strict.headers == info.num_headers);
+		http_precheck_forget(&info);
+		PL_ASSERT(http_precheck(&info) != NULL);
 	}
 	free(text);
 	return 0;

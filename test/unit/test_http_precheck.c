@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,30 +56,37 @@ static bool cut_header(char **at, struct mg_header *header)
 	return *c != '\r' && *c != '\n';
 }
 
-static const char *judge(const char *request)
+/* Over what an earlier request has left in the text. */
+static const char *judge_over(const char *request, struct mg_request_info *info)
 {
-	struct mg_request_info info = { .num_headers = 0 };
 	size_t len = strlen(request);
 	assert_true(len + 8 < TEXT_MAX);
-	memset(text, 'Z', sizeof(text)); /* what follows is somebody's body */
+	memset(info, 0, sizeof(*info));
 	memcpy(text, request, len);
 	text[len - 1] = '\0';
 	char *at = text;
-	info.request_method = cut_word(&at);
-	info.request_uri = cut_word(&at);
-	info.http_version = cut_word(&at) + strlen("HTTP/");
-	char *query = strchr(info.request_uri, '?');
+	info->request_method = cut_word(&at);
+	info->request_uri = cut_word(&at);
+	info->http_version = cut_word(&at) + strlen("HTTP/");
+	char *query = strchr(info->request_uri, '?');
 	if (query != NULL) {
 		*query = '\0';
-		info.query_string = query + 1;
+		info->query_string = query + 1;
 	}
 	bool more = true;
-	while (more && info.num_headers < MG_MAX_HEADERS) {
-		struct mg_header *header = &info.http_headers[info.num_headers];
+	while (more && info->num_headers < MG_MAX_HEADERS) {
+		struct mg_header *header = &info->http_headers[info->num_headers];
 		more = cut_header(&at, header);
-		info.num_headers += header->name != NULL;
+		info->num_headers += header->name != NULL;
 	}
-	return http_precheck(&info);
+	return http_precheck(info);
+}
+
+static const char *judge(const char *request)
+{
+	struct mg_request_info info;
+	memset(text, 'Z', sizeof(text)); /* what follows is somebody's body */
+	return judge_over(request, &info);
 }
 
 static void test_sound_requests_pass(void **state)
@@ -192,6 +200,37 @@ static void test_a_head_in_the_place_of_the_body(void **state)
 	assert_true(http_precheck_body(&info, "{}", 2));
 }
 
+static bool starts_at(const char *place, const char **start)
+{
+	struct mg_request_info info = { .request_method = place };
+	return http_precheck_start(&info, start);
+}
+
+static void test_white_space_in_front_leaves_a_gap(void **state)
+{
+	(void)state;
+	static alignas(max_align_t) char buffer[64];
+	const char *start = NULL;
+	assert_false(starts_at(buffer + 1, &start));
+	assert_null(start);
+	assert_true(starts_at(buffer + 32, &start)); /* as far as a first request can tell */
+	assert_true(starts_at(buffer, &start));
+	assert_true(starts_at(buffer, &start));
+	assert_false(starts_at(buffer + 32, &start));
+}
+
+static void test_a_shorter_head_does_not_find_the_end_of_another(void **state)
+{
+	(void)state;
+	static const char longer[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+	static const char shorter[] = "GET / HTTP/1.1\r\nHost: h\n\n";
+	struct mg_request_info info;
+	assert_int_equal(sizeof longer, sizeof shorter + 2);
+	assert_null(judge_over(longer, &info));
+	http_precheck_forget(&info);
+	assert_non_null(judge_over(shorter, &info));
+}
+
 /* CR and NUL behind two bare LF look like the end of a sound head; as a body they give it away. */
 static void test_a_body_that_hid_a_bare_end(void **state)
 {
@@ -211,6 +250,8 @@ int main(void)
 		cmocka_unit_test(test_number_and_length_of_headers),
 		cmocka_unit_test(test_a_head_in_the_place_of_the_body),
 		cmocka_unit_test(test_a_body_that_hid_a_bare_end),
+		cmocka_unit_test(test_white_space_in_front_leaves_a_gap),
+		cmocka_unit_test(test_a_shorter_head_does_not_find_the_end_of_another),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
