@@ -56,7 +56,7 @@ def test_a_cancelled_fetch_leaves_none(launch, provider, receiver):
     request = pipeline.post(provider.url(), receiver.url())
     patience.until(lambda: stored(pipeline), "a piece to be stored")
     assert loose(pipeline)[0] > 0
-    assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
+    assert pipeline.alter(request, "cancel").status == 200
     none_left(pipeline)
 
 
@@ -82,7 +82,7 @@ def test_what_a_cut_has_left_stays_until_the_next_attempt(launch, provider, rece
     provider.answers(stalls(headers=name), rest)
     request = pipeline.post(provider.url(), receiver.url(), fetch={"retries": 0})
     patience.until(lambda: stored(pipeline), "a piece to be stored")
-    assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+    assert pipeline.alter(request, "pause").status == 200
     kept, notes = loose(pipeline)
     assert notes == ["{f0}:cut", "{f0}:cuts"]
     sizes = [pipeline.redis.call("STRLEN", key) for key in pipeline.redis.call("KEYS", "{f0}:b:*")]
@@ -181,7 +181,7 @@ def test_what_a_cut_has_left_gives_way(small, provider, receiver, why):
     provider.answers({"small": 1}, path="/other")
     request = pipeline.post(provider.url(), receiver.url())
     patience.until(lambda: stored(pipeline), "a piece to be stored")
-    assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+    assert pipeline.alter(request, "pause").status == 200
     [token] = pipeline.redis.call("ZRANGE", "{f0}:cuts", 0, -1)
     if why == "room is needed":
         pipeline.redis.call("HINCRBY", "{f0}:c", "loose", QUARTER)

@@ -18,7 +18,12 @@ def scene(launch, provider, receiver):
 
 
 def call(pipeline, request, verb):
+    """Of one that no worker holds: done at once."""
     assert pipeline.call("POST", f"/requests/{request}/{verb}").status == 200
+
+
+def cancel_held(pipeline, request):
+    assert pipeline.alter(request, "cancel").status == 200
 
 
 def test_the_data_is_there_when_it_goes_on(scene, provider, receiver):
@@ -60,7 +65,7 @@ def test_who_is_paused_does_not_lead(scene, provider, receiver):
     pipeline, gate, leader, paused = scene
     third = pipeline.post(provider.url(), receiver.url("/third"), **JOIN)
     call(pipeline, paused, "pause")
-    call(pipeline, leader, "cancel")
+    cancel_held(pipeline, leader)
     gate.open()
     pipeline.wait(third, "delivered")
     assert pipeline.record(paused)["state"] == "queued" and pipeline.record(paused)["paused"]
@@ -74,7 +79,7 @@ def test_an_heir_keeps_its_own_delay(launch, provider, receiver):
     leader = pipeline.post(provider.url(), receiver.url(), **JOIN)
     provider.holds(1)
     heir = pipeline.post(provider.url(), receiver.url(), delay="1h", **JOIN)
-    call(pipeline, leader, "cancel")
+    cancel_held(pipeline, leader)
     assert pipeline.record(heir)["waiting"]["reason"] == "scheduled"
     gate.open()
 
@@ -88,7 +93,7 @@ def test_a_long_line_of_those_who_left_is_passed_over_in_steps(launch, provider,
     heir = pipeline.post(provider.url(), receiver.url("/heir"), **JOIN)
     for request in left:
         call(pipeline, request, "cancel")
-    call(pipeline, leader, "cancel")
+    cancel_held(pipeline, leader)
     gate.open()
     pipeline.wait(heir, "delivered")
     assert pipeline.redis.call("EXISTS", "{f0}:orphans") == 0
