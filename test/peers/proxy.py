@@ -113,6 +113,7 @@ class Proxy:
                 await writer.drain()
                 if self.cut_after is not None and self.bytes_up + self.bytes_down >= self.cut_after:
                     return self._break(pair)
+            self._kept = [kept for kept in self._kept if kept[0] is not writer]  # nobody waits for it any more
             writer.write_eof()
         except OSError:
             self._break(pair)
