@@ -32,6 +32,7 @@ def listed(pipeline, query=""):
 def post_batch(pipeline, count, **options):
     items = [{"provider": "http://127.0.0.1:9/", "callbackUrl": "http://127.0.0.1:9/", **options}] * count
     reply = pipeline.call("POST", "/requests/batch", {"items": items})
+    assert [item["status"] for item in reply.json["items"]] == [202] * count, reply
     return [item["requestId"] for item in reply.json["items"]]
 
 
@@ -165,24 +166,45 @@ def test_bulk_redeliver_and_refetch(launch, provider, receiver):
     assert refused == {"matched": 6, "changed": 0, "refused": 6}
 
 
-def test_bulk_cancel_waits_for_the_workers_together(launch, provider, receiver):
+@pytest.fixture
+def cancel_eight(launch, peer, receiver):
+    """cancel_eight(): (the answer, how long it took) of a call that cancels eight fetches under way."""
     pipeline, gate = launch(), Gate()
-    provider.answers(Answer(hold=gate))
-    for silent in (False, True):
-        requests = [pipeline.post(provider.url(), receiver.url()) for _ in range(2)]
-        provider.holds(2)
+    hosts = [peer(f"host {n}", said=Answer(hold=gate)) for n in range(4)]
+
+    def run(silent=False):
+        requests = [pipeline.post(host.url(), receiver.url()) for host in hosts for _ in range(2)]
+        for host in hosts:  # a new host has two slots
+            host.holds(2)
         if silent:
             pipeline.consumer.stop()
         begun = time.monotonic()
         answer = pipeline.call("POST", "/requests/cancel?state=fetching")
         took = time.monotonic() - begun
-        assert answer.json == {"matched": 2, "changed": 2, "refused": 0, **({"cancelling": True} if silent else {})}
-        assert answer.status == (202 if silent else 200)
-        assert (1.0 <= took < 1.9 * patience.STRETCH) if silent else took < 1.0 * patience.STRETCH
+        still = {"cancelling": True} if answer.status == 202 else {}
+        assert answer.json == {"matched": 8, "changed": 8, "refused": 0, **still}
         assert {pipeline.state(request) for request in requests} == {"cancelled"}
         pipeline.consumer.cont()
-        patience.until(lambda: provider.busy == 0, "both to be cut")
+        patience.until(lambda: not any(host.busy for host in hosts), "all to be cut")
+        return answer, took
+
+    yield run
     gate.open()
+
+
+def test_bulk_cancel_is_answered_when_the_workers_have_let_go(cancel_eight):
+    for _ in range(3):  # a worker or an api that has no processor for a second proves nothing
+        answer, took = cancel_eight()
+        assert answer.status == 200 or (answer.status == 202 and took >= 1.0), answer
+        if answer.status == 200 and took < 1.0 * patience.STRETCH:
+            return
+    raise AssertionError(f"{answer} after {took:g} s, of workers that listen")
+
+
+def test_bulk_cancel_waits_for_the_workers_together(cancel_eight):
+    answer, took = cancel_eight(silent=True)
+    assert answer.status == 202
+    assert 1.0 <= took < 7, "8 s and more, one after the other"
 
 
 # -- large records
