@@ -91,7 +91,7 @@ def test_a_paused_download_is_whole_in_the_end(launch, receiver, slow, resumes):
     pipeline, provider = launch(DATA_MAX="128MiB"), slow(resumes)
     request = pipeline.post(f"http://127.0.0.1:{provider.server_address[1]}/file", receiver.url())
     assert provider.halfway.wait(60)
-    assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+    assert pipeline.alter(request, "pause").status == 200
     provider.paused.set()
     assert pipeline.record(request)["attempts"] == [], "a cut fetch is no attempt"
     assert pipeline.call("POST", f"/requests/{request}/resume").status == 200
@@ -137,7 +137,7 @@ def stored(pipeline):
 def cut(pipeline, request, pieces=0):
     """Once more pieces than these are stored."""
     patience.until(lambda: stored(pipeline) > pieces, "a piece of the answer to be stored")
-    assert pipeline.call("POST", f"/requests/{request}/pause").status == 200
+    assert pipeline.alter(request, "pause").status == 200
     assert pipeline.call("POST", f"/requests/{request}/resume").status == 200
 
 
@@ -304,13 +304,13 @@ def test_what_is_not_the_rest_is_asked_for_from_the_beginning(resumed, provider,
 
 
 def test_asking_anew_takes_no_longer_than_one_fetch_may(resumed, provider):
-    slow = Answer(416, body=b"x" * 30, drip=(1, 0.05))  # 1.5 s of the 2
+    slow = Answer(416, body=b"x" * 21, drip=(1, 0.1))  # 2 s of the 4
     pipeline, request = resumed(
-        slow, Answer(hold=Gate()), fetch={"retries": 0, "timeout": "2s"}
+        slow, Answer(hold=Gate()), fetch={"retries": 0, "timeout": "4s"}
     )
     record = pipeline.wait(request, "failed")
     assert len(provider.requests) == 3 and record["error"]["code"] == "timeout_total"
-    assert 1900 <= record["attempts"][-1]["ms"] < 3300, "3500, were each given all of it"
+    assert 3900 <= record["attempts"][-1]["ms"] < 5900, "6000 or more, were each given all of it"
 
 
 def test_a_416_that_nobody_asked_for_stays_what_it_is(pipeline, provider, receiver):
