@@ -165,7 +165,7 @@ def test_each_name_sees_its_own_requests(held, provider, receiver):
         reply = alice.call(method, f"/requests/{theirs}{path}")
         assert reply.status == 404 and reply.json == unknown, (method, path, reply)
     assert bob.state(theirs) == "fetching"
-    assert admin.call("POST", f"/requests/{theirs}/cancel").status == 200
+    assert admin.alter(theirs, "cancel").status == 200
     assert bob.state(theirs) == "cancelled"
 
 
@@ -188,7 +188,7 @@ def test_keys_of_two_names_do_not_meet(held, provider, receiver):
     def send(who, body, **headers):
         return who.call("POST", "/", body, headers).json["requestId"]
 
-    once = [send(who, {**body, "dedupeKey": "one"}) for who in (alice, bob, alice)]
+    once = [send(who, {**body, "dedupeKey": "one", "dedupeWindow": "10h"}) for who in (alice, bob, alice)]
     assert once[0] == once[2] != once[1]
     again = [send(who, body, **{"Idempotency-Key": "one"}) for who in (alice, bob, alice)]
     assert again[0] == again[2] != again[1]
