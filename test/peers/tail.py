@@ -4,9 +4,11 @@ tail: a log that is followed over HTTP, as a browser would: server-sent events o
     tail = Tail(pipeline, request)
     tail.next()                 the next event, waited for, bounded; None when the server has closed
     tail.rest()                 all until then
+    tail.beats                  how many heartbeats stood between them: it had been quiet for so long
 """
 import json
 import socket
+import time
 from dataclasses import dataclass
 
 from . import patience
@@ -35,6 +37,7 @@ class Tail:
         )
         self._input = self._socket.makefile("rb", buffering=0 if buffer else -1)
         self._headers = None
+        self.beats = 0
 
     @property
     def head(self):
@@ -49,10 +52,13 @@ class Tail:
 
     def next(self):
         assert self.head[0] == 200, self.head
-        fields = {}
+        deadline, fields = time.monotonic() + patience.bound(None), {}
         while (line := self._input.readline()):
             name, _, value = line.decode().rstrip("\n").partition(": ")
-            if name:
+            if line.startswith(b":"):
+                self.beats += 1
+                assert time.monotonic() < deadline, "nothing came but heartbeats"
+            elif name:
                 fields[name] = value
             elif "data" in fields:
                 number = int(fields["id"]) if "id" in fields else None

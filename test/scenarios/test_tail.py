@@ -130,13 +130,16 @@ def test_a_story_of_many_events_has_a_gap_for_who_comes_late(launch, follow, pro
     pipeline = launch(consumers=0)
     request = pipeline.post(provider.url(), receiver.url())
     early = follow(pipeline, request)
+    had = early.take(1)
     for _ in range(130):
         for verb in ("pause", "resume"):
             assert pipeline.call("POST", f"/requests/{request}/{verb}").status == 200
+        had += early.take(2)  # in step: who lags by a hundred events comes late too
     assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
     kept, late = whole(pipeline, request), follow(pipeline, request).rest()
     last = kept[-2].id
-    assert [one.id for one in early.rest()] == [*range(1, last + 1), None], "who was there all the time has it all"
+    had += early.rest()
+    assert [one.id for one in had] == [*range(1, last + 1), None], "who was there all the time has it all"
     gaps = [one.data for one in late if one.name == "gap"]
     assert [one for one in late if one.name != "gap"] == kept and len(gaps) == 1
     told = {one.id for one in kept} | {*range(gaps[0]["from"], gaps[0]["to"] + 1)}
@@ -152,9 +155,12 @@ def test_what_people_do_is_told(pipeline, follow, provider, receiver, verb, ends
     assert tail.head[0] == 200, "it follows before anything is done"
     provider.holds(1)
     if verb == "cancel":
-        assert pipeline.call("POST", f"/requests/{request}/cancel").status == 200
+        assert pipeline.alter(request, "cancel").status == 200
     else:
-        assert pipeline.call("DELETE", f"/requests/{request}").status == 204
+        reply = pipeline.call("DELETE", f"/requests/{request}")
+        # its worker may need more than the second for which the api waits
+        assert reply.status == 204 or reply.status == 202 and reply.json["cancelling"], reply
+        patience.until(lambda: provider.busy == 0, "the fetch to be cut")
     told = tail.rest()
     assert [one.data for one in told if one.name == "end"] == ends
     assert follow(pipeline, request).head[0] == (200 if ends else 404)
@@ -201,15 +207,7 @@ def test_redis_goes_and_comes(launch, follow, provider, receiver, outage):
     assert told == whole(pipeline, request), "over one connection, without a gap or a double"
 
 
-@pytest.fixture
-def soon():
-    """What the test waits for comes by news, not with the next heartbeat."""
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < 10 * patience.STRETCH, "it was told by a heartbeat"
-
-
-def test_what_happens_while_nobody_hears_of_it_is_told(launch, follow, provider, receiver, soon):
+def test_what_happens_while_nobody_hears_of_it_is_told(launch, follow, provider, receiver):
     pipeline, gate, second = launch(), Gate(), Gate()
     provider.answers(Answer(status=503, hold=gate), Answer(hold=second))
     request = pipeline.post(provider.url(), receiver.url())
@@ -222,10 +220,11 @@ def test_what_happens_while_nobody_hears_of_it_is_told(launch, follow, provider,
     provider.got(2)  # the first verdict is settled, and its news had no listener
     pipeline.api.cont()
     assert tail.next().data["event"] == "retry"
+    assert tail.beats == 0, "it came by news, not with the next heartbeat"
     second.open()
 
 
-def test_a_redis_that_forgot_who_follows_is_told_again(launch, follow, provider, receiver, soon):
+def test_a_redis_that_forgot_who_follows_is_told_again(launch, follow, provider, receiver):
     pipeline, gate = launch(), Gate()
     provider.answers(Answer(status=503, hold=gate), 200)
     request = pipeline.post(provider.url(), receiver.url())
@@ -237,6 +236,7 @@ def test_a_redis_that_forgot_who_follows_is_told_again(launch, follow, provider,
     patience.until(lambda: pipeline.redis.call("ZSCORE", "{f0}:watched", request), "the request to be watched again")
     gate.open()
     assert tail.rest() == whole(pipeline, request)[1:]
+    assert tail.beats == 0, "it came by news, not with the next heartbeat"
 
 
 def test_the_api_ends_and_the_tail_with_it(launch, follow, provider, receiver):
@@ -260,8 +260,10 @@ def test_tails_have_threads_of_their_own_and_no_more(launch, follow, provider, r
     tails = [follow(pipeline, request) for _ in range(3)]
     [tail.take(1) for tail in tails]
     for _ in range(3):
-        status, headers = follow(pipeline, request).head
+        refused = follow(pipeline, request)
+        status, headers = refused.head
         assert status == 503 and headers["retry-after"]
+        refused.close()  # a connection that is kept has its thread for 15 s
     wait_tails(pipeline, 3)
     assert pipeline.state(request) in ("queued", "fetching"), "others are served"
     gate.open()

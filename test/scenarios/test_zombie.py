@@ -1,6 +1,4 @@
 """A worker that slept longer than its lease wakes to a world that went on, and changes nothing."""
-import time
-
 from peers import patience
 from peers.pipeline import counted
 from peers.web import Answer, Gate
@@ -90,6 +88,4 @@ def works_again(pipeline, provider, receiver, worker):
     for other in pipeline.consumers if worker in pipeline.consumers else pipeline.responders:
         if other is not worker:
             assert other.end() == 0
-    begun = time.monotonic()
     pipeline.wait(pipeline.post(provider.url("/again"), receiver.url("/again")), "delivered")
-    assert time.monotonic() - begun < 5 * patience.STRETCH
