@@ -17,12 +17,12 @@ def gate():
 
 
 def ask(pipeline, provider, receiver, mode, path="/", **more):
-    more = {"dedupeWindow": "10h", **more}  # 36 s in scaled time: longer than any test here
+    more = {"dedupeWindow": "1000h", **more}  # an hour in scaled time: longer than any test here
     return pipeline.ask(provider.url(path), receiver.url(), dedupeKey="object", dedupeMode=mode, **more)
 
 
 def test_drop_answers_the_earlier_one(launch, provider, receiver, gate):
-    pipeline = launch()
+    pipeline = launch(DEDUPE_WINDOW="1000h")
     provider.answers(Answer(hold=gate))
     first = pipeline.ask(provider.url(), receiver.url(), dedupeKey="object")  # drop is what it does by itself
     again = ask(pipeline, provider, receiver, "drop", labels=["other", "options"])
@@ -50,16 +50,22 @@ def test_another_fetch_under_the_key_is_refused(launch, provider, receiver, mode
 
 @pytest.mark.parametrize("given", [{}, {"dedupeWindow": "300s"}, {"dedupeWindow": 300}])
 def test_the_window_counts_from_acceptance(launch, provider, receiver, given):
+    """The clock is read before and after each ask: an answer that is late proves nothing wrong."""
     pipeline = launch(TIME_SCALE=300)  # 5 min, the default, are 1 s
+    asks = []  # (begun, id, answered)
 
     def send():
-        return pipeline.post(provider.url(), receiver.url(), dedupeKey="object", **given)
+        begun = time.time()
+        request = pipeline.post(provider.url(), receiver.url(), dedupeKey="object", **given)
+        asks.append((begun, request, time.time()))
+        return request
 
     first = send()
-    assert send() == first
     patience.until(lambda: send() != first, "the window to close")
-    closed = time.time() - pipeline.seconds(pipeline.record(first)["createdAt"])
-    assert 0.99 < closed < 1 + 2 * patience.STRETCH
+    opened = pipeline.seconds(pipeline.record(first)["createdAt"])
+    (_, _, accepted), *same, (_, _, closed) = asks
+    assert closed >= opened + 0.99, "who asks within the window is answered the first"
+    assert all(begun <= accepted + 1.01 for begun, _, _ in same), "and nobody who asks after it"
 
 
 def test_joined_requests_share_one_fetch(launch, provider, receiver, gate):
@@ -88,7 +94,7 @@ def test_a_leader_that_is_cancelled_leaves_the_others(launch, provider, receiver
     provider.answers(Answer(hold=gate), {"second": 1})
     requests = [ask(pipeline, provider, receiver, "join").json["requestId"] for _ in range(CROWD)]
     provider.holds(1)
-    assert pipeline.call("POST", f"/requests/{requests[0]}/cancel").status == 200
+    assert pipeline.alter(requests[0], "cancel").status == 200
     receiver.got(CROWD - 1, timeout=60)
     pipeline.wait_all(requests[1:])
     gate.open()
@@ -167,10 +173,12 @@ def test_the_latest_starts_however_the_current_one_ends(launch, provider, receiv
     provider.holds(1)
     held = ask(pipeline, provider, receiver, "latest").json["requestId"]
     if call == "delete":
-        assert pipeline.call("DELETE", f"/requests/{current}").status == 204
+        reply = pipeline.call("DELETE", f"/requests/{current}")
+        assert reply.status == 204 or (reply.status == 202 and reply.json["cancelling"] is True), reply
     else:
-        assert pipeline.call("POST", f"/requests/{current}/cancel").status == 200
+        assert pipeline.alter(current, "cancel").status == 200
     pipeline.wait(held, "delivered")
+    patience.until(lambda: not provider.busy, "the fetch of the one that went to be cut")
     gate.open()
 
 
