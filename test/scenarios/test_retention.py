@@ -105,14 +105,17 @@ def test_data_goes_first_then_the_record_and_last_what_has_failed(pipeline, keep
 
 def test_age_counts_from_the_end(launch, provider, receiver):
     """However long a request has lived; nothing goes before its record says."""
-    pipeline, gate = launch(TIME_SCALE=2, RETENTION_DATA="1s", LEASE="1s"), Gate()
+    mild = {"responder": {"RETENTION_DATA": "72h"}}  # only the consumer takes anything away
+    pipeline, gate = launch(TIME_SCALE=2, RETENTION_DATA="1s", LEASE="1s", only=mild), Gate()
     receiver.answers(Answer(hold=gate))
     request = pipeline.post(provider.url(), receiver.url())
     receiver.holds(1)
     old = pipeline.seconds(pipeline.record(request)["createdAt"]) + 0.6
     patience.until(lambda: time.time() > old, "it to be older than data is kept")
+    pipeline.consumer.stop()  # until its record has been read
     gate.open()
     expires = pipeline.seconds(pipeline.wait(request, "delivered")["data"]["expiresAt"])
+    pipeline.consumer.cont()
     until(pipeline, request, "no data")
     assert time.time() >= expires >= old + 0.5 - 0.01
 
