@@ -12,6 +12,7 @@ proxy: a wire between two programs that goes wrong on command.
     proxy.mute("EVALSHA")    what is answered is lost, on such connections, until they are cut
     proxy.refuse = True      new connections are closed at once
     proxy.cut()              breaks what is connected
+    proxy.strangers          how many of those who came have not begun with a Redis command
 """
 import asyncio
 import os
@@ -37,6 +38,7 @@ class Proxy:
         self.cut_after = None
         self.refuse = False
         self.accepted = 0
+        self.clients = 0  # those among them that began with a Redis command
         self.bytes_up = 0  # from whoever connected, to the target
         self.bytes_down = 0
         self.commands = 0  # Redis commands among bytes_up
@@ -99,6 +101,7 @@ class Proxy:
                 await self._thawed.wait()
                 sent = self._pairs[pair]
                 if up:
+                    self.clients += not counter.begun and data[:1] == b"*"
                     self.bytes_up += len(data)
                     sent.update(VERB.findall(data))
                     self.commands += counter.feed(data)
@@ -156,6 +159,10 @@ class Proxy:
             self._break(pair)
 
     @property
+    def strangers(self):
+        return self.accepted - self.clients
+
+    @property
     def connected(self):
         return len(self._pairs)
 
@@ -182,11 +189,12 @@ class CommandCounter:
     """Counts the commands in a stream of them (arrays of bulk strings), however it is cut."""
 
     def __init__(self):
+        self.begun = False
         self._line = b""
         self._skip = 0  # bytes of a bulk string still to come, its end of line included
 
     def feed(self, data):
-        found, at = 0, 0
+        found, at, self.begun = 0, 0, True
         while at < len(data):
             if self._skip:
                 step = min(self._skip, len(data) - at)
