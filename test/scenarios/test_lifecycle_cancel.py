@@ -10,6 +10,7 @@ import pytest
 
 from peers import patience
 from peers.pipeline import sanitized
+from peers.redis import Redis
 from peers.stamps import Stamps
 from peers.web import Answer, Gate
 
@@ -69,13 +70,14 @@ def test_no_callback_begins_after_a_cancel_was_answered(launch, provider, cast):
         if status == 409:
             assert "delivered" in said["detail"], said
     patience.until(lambda: pipeline.get("/queues").json["live"] == 0, "all to come to an end", 60)
+    arrivals = stamps.arrivals()
     late = {
-        request: (stamps.arrivals[request], at)
+        request: (arrivals[request], at)
         for request, (status, at, _) in answers.items()
-        if status == 200 and request in stamps.arrivals and max(stamps.arrivals[request]) > at
+        if status == 200 and request in arrivals and max(arrivals[request]) > at
     }
     assert not late, f"{len(late)} callbacks began after the 200: {list(late.items())[:3]}"
-    missing = [request for request, answer in answers.items() if answer[0] == 409 and request not in stamps.arrivals]
+    missing = [request for request, answer in answers.items() if answer[0] == 409 and request not in arrivals]
     assert not missing, f"{len(missing)} were delivered and did not arrive"
     # Random moments: some were caught on each leg of their way.
     caught = collections.Counter()
@@ -85,12 +87,30 @@ def test_no_callback_begins_after_a_cancel_was_answered(launch, provider, cast):
     assert caught["none"] and caught["data"] + caught["mayHaveArrived"], caught
 
 
+@pytest.mark.parametrize("method, path, status", [("POST", "/cancel", 200), ("DELETE", "", 204)])
+@pytest.mark.parametrize("stage", ["fetch", "deliver"])
+def test_a_worker_that_listens_lets_go_at_once(pipeline, provider, receiver, stage, method, path, status):
+    """At its best of three: whoever stands still for a second makes it a 202."""
+    held = provider if stage == "fetch" else receiver
+    held.answers(Answer(hold=Gate()))
+
+    def is_let_go():
+        request = pipeline.post(provider.url(), receiver.url())
+        held.holds(1)
+        reply = pipeline.call(method, f"/requests/{request}{path}")
+        assert reply.status in (status, 202)
+        patience.until(lambda: held.busy == 0, "the exchange to be cut")
+        return reply.status == status
+
+    assert any(is_let_go() for _ in range(3))
+
+
 def test_a_fetch_is_cut(pipeline, provider, receiver):
     gate = Gate()
     provider.answers(Answer(hold=gate))
     request = pipeline.post(provider.url(), receiver.url())
     provider.holds(1)
-    reply = pipeline.call("POST", f"/requests/{request}/cancel")
+    reply = pipeline.alter(request, "cancel")
     assert reply.status == 200 and reply.json["state"] == "cancelled"
     assert reply.json["error"] == {"code": "cancelled", "message": "cancelled on request"}
     assert "mayHaveArrived" not in reply.json and reply.json["attempts"] == []
@@ -104,7 +124,7 @@ def test_a_callback_that_was_cut_may_have_arrived(pipeline, provider, receiver):
     receiver.answers(Answer(hold=gate))
     request = pipeline.post(provider.url(), receiver.url())
     receiver.holds(1)
-    reply = pipeline.call("POST", f"/requests/{request}/cancel")
+    reply = pipeline.alter(request, "cancel")
     assert reply.status == 200 and reply.json["mayHaveArrived"] is True
     assert reply.json["error"]["message"].startswith("mayHaveArrived")
     patience.until(lambda: receiver.busy == 0, "the callback to be cut")
@@ -122,11 +142,13 @@ def test_a_worker_that_does_not_listen_makes_it_202(launch, provider, receiver, 
     (provider if stage == "fetch" else receiver).holds(1)
     worker = pipeline.consumer if stage == "fetch" else pipeline.responder
     worker.stop()
-    begun = time.monotonic()
+    took = []
     for _ in range(2):  # asking again changes nothing
+        begun = time.monotonic()
         reply = pipeline.call("POST", f"/requests/{request}/cancel")
+        took.append(time.monotonic() - begun)
         assert reply.status == 202 and reply.json["cancelling"] is True and reply.json["state"] == "cancelled"
-    assert 1.9 < time.monotonic() - begun < 4 * patience.STRETCH
+    assert 0.95 < min(took) < 2 * patience.STRETCH, took
     assert pipeline.call("POST", f"/requests/{request}/refetch").status == 409
     worker.cont()
     patience.until(
@@ -140,34 +162,46 @@ def test_a_worker_that_does_not_listen_makes_it_202(launch, provider, receiver, 
 
 @pytest.mark.parametrize("asleep", [False, True], ids=["awake", "asleep"])
 def test_a_callback_that_was_still_connecting_does_not_begin_after_the_200(
-    launch, redis, proxy, peer, provider, tls, asleep
+    launch, cast, proxy, peer, provider, tls, tmp_path, asleep
 ):
-    """Its worker, cut off from Redis, loses its lease meanwhile, and another one lets the cancel go through."""
-    receiver = peer("receiver", tls=tls.context("127.0.0.1"))
-    to_redis, to_receiver = proxy(redis.path, unix=True), proxy(("127.0.0.1", receiver.port))
-    to_receiver.freeze()  # takes the connection and keeps the first words of TLS
-    cut_off = {"responder-0": {"REDIS_URL": to_redis.redis_url}}
-    pipeline = launch(redis=redis, LEASE="1s", CA_FILE=tls.ca_file, only=cut_off)
-    callback = receiver.url().replace(f":{receiver.port}/", f":{to_receiver.port}/")
-    request = pipeline.post(provider.url(), callback)
-    patience.until(lambda: to_receiver.accepted == 1, "the responder to connect")
-    to_redis.freeze()
-    holder = pipeline.responder
-    if asleep:
-        holder.stop()
-    pipeline.hire("responder").start()
-    patience.until(
-        lambda: pipeline.call("POST", f"/requests/{request}/cancel").status == 200, "the lease to run out"
-    )
-    to_receiver.thaw()
-    if asleep:
-        holder.cont()
-    patience.until(lambda: receiver.opened and (receiver.requests or not receiver.connections), "what it does then")
-    assert not receiver.requests and receiver.opened == 1
-    to_redis.thaw()
-    holder.wait_said("lease_lost")
-    assert pipeline.state(request) == "cancelled"
-    pipeline.wait(pipeline.post(provider.url(), callback), "delivered")
+    """
+    Its worker, cut off from Redis, loses its lease meanwhile, and another one lets the cancel go through.
+    All that while it connects, which has 5 s: played anew where somebody stands still for longer.
+    """
+    def is_played(folder):
+        folder.mkdir()
+        redis, receiver = cast(Redis(str(folder))).start(), peer("receiver", tls=tls.context("127.0.0.1"))
+        to_redis, to_receiver = proxy(redis.path, unix=True), proxy(("127.0.0.1", receiver.port))
+        to_receiver.freeze()  # takes the connection and keeps the first words of TLS
+        cut_off = {"responder-0": {"REDIS_URL": to_redis.redis_url}}
+        pipeline = launch(redis=redis, LEASE="1s", CA_FILE=tls.ca_file, only=cut_off)
+        callback = receiver.url().replace(f":{receiver.port}/", f":{to_receiver.port}/")
+        request = pipeline.post(provider.url(), callback)
+        patience.until(lambda: to_receiver.accepted == 1, "the responder to connect")
+        given_up = time.monotonic() + 6
+        to_redis.freeze()
+        holder = pipeline.responder
+        if asleep:
+            holder.stop()
+        pipeline.hire("responder").start()
+        patience.until(
+            lambda: pipeline.call("POST", f"/requests/{request}/cancel").status == 200, "the lease to run out"
+        )
+        to_receiver.thaw()
+        if asleep:
+            holder.cont()
+        patience.until(lambda: receiver.opened or time.monotonic() > given_up, "the connection to be there")
+        if played := receiver.opened == 1:
+            patience.until(lambda: receiver.requests or not receiver.connections, "what it does then")
+            assert receiver.opened == 1
+        assert not receiver.requests
+        to_redis.thaw()
+        holder.wait_said("lease_lost")
+        assert pipeline.state(request) == "cancelled"
+        pipeline.wait(pipeline.post(provider.url(), callback), "delivered")
+        return played
+
+    assert any(is_played(tmp_path / f"round-{n}") for n in range(3))
 
 
 def test_delete_cancels_and_leaves_nothing(launch, provider, receiver):
@@ -176,7 +210,10 @@ def test_delete_cancels_and_leaves_nothing(launch, provider, receiver):
     request = pipeline.post(provider.url(), receiver.url(), dedupeKey="k", labels=["a"])
     provider.holds(1)
     reply = pipeline.call("DELETE", f"/requests/{request}")
-    assert (reply.status, reply.body) == (204, b"")
+    if reply.status == 202:  # somebody stands still: it goes all the same
+        assert reply.json == {"requestId": request, "cancelling": True}
+    else:
+        assert (reply.status, reply.body) == (204, b"")
     assert pipeline.call("DELETE", f"/requests/{request}").status == 404
     for path in ("", "/logs", "/data"):
         assert pipeline.get(f"/requests/{request}{path}").status == 404

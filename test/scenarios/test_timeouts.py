@@ -7,8 +7,17 @@ from peers.web import Answer, Gate
 
 @pytest.fixture
 def hasty(launch):
-    retries = {"FETCH_SCHEDULE": "1s", "CALLBACK_SCHEDULE": "1s"}
+    """Several retries: the other side's good answer may be too slow as well, where somebody stands still."""
+    retries = dict.fromkeys(("FETCH_SCHEDULE", "CALLBACK_SCHEDULE"), ",".join(["1s"] * 5))
     return launch(FETCH_TIMEOUT="500ms", CALLBACK_TIMEOUT="500ms", **retries)
+
+
+def were_cut(record, stage):
+    """The attempts of that stage: all but the last, at least one, took too long."""
+    made = [one for one in record["attempts"] if one["stage"] == stage]
+    assert len(made) > 1 and {one["error"]["code"] for one in made[:-1]} == {"timeout_total"}, made
+    assert all(500 <= one["ms"] < 500 + 4000 * patience.STRETCH for one in made[:-1]), made
+    return made
 
 
 SLOW = {
@@ -21,18 +30,15 @@ SLOW = {
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
 def test_a_provider_that_takes_too_long_is_cut_and_asked_again(hasty, provider, receiver, slow):
     provider.answers(slow(), 200)
-    record = hasty.wait(hasty.post(provider.url(), receiver.url()), "delivered")
-    attempt = record["attempts"][0]
-    assert attempt["error"]["code"] == "timeout_total" and attempt["ms"] >= 500
-    assert attempt["ms"] < 500 + 2000 * patience.STRETCH
+    were_cut(hasty.wait(hasty.post(provider.url(), receiver.url()), "delivered"), "fetch")
     patience.until(lambda: provider.busy == 0, "the slow exchange to be cut")
 
 
 def test_a_receiver_that_takes_too_long_is_cut_and_told_again(hasty, provider, receiver):
     receiver.answers(Answer(hold=Gate()), 200)
-    record = hasty.wait(hasty.post(provider.url(), receiver.url()), "delivered")
-    assert record["attempts"][1]["error"]["code"] == "timeout_total"
-    assert [seen.headers["webhook-attempt"] for seen in receiver.requests] == ["1", "2"]
+    made = were_cut(hasty.wait(hasty.post(provider.url(), receiver.url()), "delivered"), "deliver")
+    told = [seen.headers["webhook-attempt"] for seen in receiver.requests]
+    assert len(told) == len(set(told)) and max(told) == str(len(made)), "one may be cut before it comes"
 
 
 def test_redirects_share_one_deadline(hasty, provider, receiver):
@@ -58,8 +64,8 @@ def test_a_host_that_never_connects_is_given_up_in_seconds(launch, black_hole, r
 
 def test_a_name_server_that_is_silent_costs_one_attempt_only(launch, dns, provider, receiver):
     dns.silent.add("silent.test")
-    pipeline = launch(DNS_SERVERS=dns.address, FETCH_TIMEOUT="1s", FETCH_SCHEDULE="1s")
-    stuck = pipeline.post(provider.url(host="silent.test"), receiver.url())
+    pipeline = launch(DNS_SERVERS=dns.address, FETCH_SCHEDULE="1s")
+    stuck = pipeline.post(provider.url(host="silent.test"), receiver.url(), fetch={"timeout": "1s"})
     for _ in range(3):
         pipeline.wait(pipeline.post(provider.url(), receiver.url()), "delivered")
     attempt = pipeline.wait_attempts(stuck, "fetch", 1, timeout=15)[0]
