@@ -5,6 +5,7 @@ A block ```console is the reader's own terminal. A word behind it names another 
 goes on: a block without `$` shows what it says next, `^C` ends it. "compose" is section 8, for which an
 engine is needed. `…` stands for anything that was left out; ids, times, pids, ports are others each time.
 """
+import json
 import os
 import re
 import shlex
@@ -21,8 +22,14 @@ from test_compose import engine  # noqa: F401  a fixture
 
 YOURS, COMPOSE = "", "compose"
 PORTS = ("3001", "8000", "8001", "9101", "9102")
-SHORTER = {"./dev up": "fetchback up", "--delay 20s": "--delay 3s"}  # what is built already; a provider less slow
 FASTER = {"TIME_SCALE": "4", "LEASE": "2s"}
+SOON = {"callback": {"schedule": ["2s", "5s"]}}
+INSTEAD = {
+    "./dev up": "fetchback up",  # what is built already
+    "--callback-schedule 2s,5s": "--callback-schedule 4s,16s",  # 5 s in which one can look at what is in backoff
+    "--script 503,503,200": "--script 503,503,200 --file soon.json",  # nobody looks meanwhile: SOON
+    "--delay 20s": "--delay 3s",  # a provider less slow
+}
 ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}"
 STARTED = r'reason="(\w+), pid (\d+)"'
 END = "\x01"
@@ -152,8 +159,10 @@ class Tour:
         self.cast, self.folder = cast, str(folder)
         self.today = {}
         self.terminals = {}
-        base = stage.free_port()
+        base = stage.free_ports(2)
         self.ports = dict(zip(PORTS, [*(str(stage.free_port()) for _ in PORTS[:3]), str(base), str(base + 1)]))
+        with open(os.path.join(self.folder, "soon.json"), "w") as file:
+            json.dump(SOON, file)
         self.env = {
             "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": self.folder, **SANITIZERS, **FASTER,
             "DATA_DIR": os.path.join(self.folder, "data"), "PORT": self.ports["3001"],
@@ -161,9 +170,10 @@ class Tour:
         }
 
     def mine(self, command):
-        for told, today in {**SHORTER, **self.today}.items():
-            command = command.replace(told, today)
-        return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port.group()], command)
+        """In one pass and by whole words: pids and parts of ids of today may look like ports and pids of the page."""
+        instead = {**INSTEAD, **self.today, **self.ports}
+        words = "|".join(map(re.escape, instead))
+        return re.sub(rf"(?<!\w)({words})(?!\w)", lambda word: instead[word.group()], command)
 
     def learn(self, shown, said):
         for pattern in (ID, STARTED):
@@ -202,10 +212,11 @@ class Tour:
         *first, last = map(self.mine, commands)
         script = "".join(f"{command} && " for command in first) + f"exec {last}"
         argv = ["/usr/bin/env", "-C", self.folder, "/bin/bash", "-c", script]
-        self.terminals[terminal] = self.cast(Process(terminal, argv, self.folder, self.env)).launch()
-        self.terminals[terminal].forget()
+        self.terminals[terminal] = process = self.cast(Process(terminal, argv, self.folder, self.env))
+        process.forget()  # what this terminal said before
+        process.launch()
         if "http.server" in last:
-            self.terminals[terminal].wait_said("Serving HTTP")
+            process.wait_said("Serving HTTP")
 
     def listen(self, terminal, shown):
         process = self.terminals[terminal]

@@ -370,7 +370,7 @@ def test_a_hangup_without_a_terminal_is_for_the_services_to_reload(up):
 
 
 def test_each_worker_has_a_metrics_port_of_its_own(up):
-    base = stage.free_port()
+    base = stage.free_ports(3)
     running = up(f"--metrics-port={base}", "--consumers=2")
     told = [one["reason"] for kind in ("consumer", "responder") for one in running.said("starting", kind)]
     assert sorted(re.search(r"METRICS_PORT=(\d+)", reason).group(1) for reason in told) == [str(base + i) for i in range(3)]
@@ -510,7 +510,8 @@ def examples(told):
     """What is to be pasted: {"send": …, "listen": …, "curl": …}, at a port that is free now."""
     commands = re.findall(r"^  (\S.*?(?:\\\n.*?)?)\n", told.partition("Ready:")[2], re.M)
     shared, own = re.search(r"--port (\d+)", commands[0]).group(1), str(stage.free_port())
-    return {next(word for word in ("send", "listen", "curl") if f"{word} " in command): command.replace(shared, own)
+    ours = lambda command: re.sub(rf"(?<!\d){shared}(?!\d)", own, command)  # in another port they may stand, too
+    return {next(word for word in ("send", "listen", "curl") if f"{word} " in command): ours(command)
             for command in commands}
 
 
@@ -599,7 +600,7 @@ def test_a_reader_that_stands_still_stops_nothing(stand_in, tmp_path):
     os.close(writing)
     told = b""
     try:
-        patience.until(lambda: starts.exists() and starts.stat().st_size >= count * rounds, "the starts")
+        patience.until(lambda: starts.exists() and starts.stat().st_size >= count * rounds, "the starts", 60)
         process.send_signal(signal.SIGTERM)
         while block := os.read(reading, 65536):
             told += block
