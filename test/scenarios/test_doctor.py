@@ -321,13 +321,15 @@ def test_the_sums_are_right_after_data_was_taken_away(launch, provider, receiver
 
 
 def test_a_record_with_a_block_that_is_none_stops_nobody(launch, provider, receiver):
-    pipeline = launch(TIME_SCALE=1, RETENTION_DATA="1s", RETENTION_RECORD="2s", LEASE="1s")
+    pipeline = launch(TIME_SCALE=1, LEASE="1s")
     request = pipeline.post(provider.url(), receiver.url())
     pipeline.wait(request, "delivered")
     key = f"{TAG}r:{request}"
     *lines, last = pipeline.redis.call("GET", key).splitlines(keepends=True)
     pipeline.redis.call("SET", key, b"".join([lines[0], b"=none\n", last]))
     assert [one["name"] for one in diagnosis(pipeline)["counts"]] in ([], ["kept"])
+    pipeline.consumer.env.update(RETENTION_DATA="1s", RETENTION_RECORD="1s")  # not before that is done
+    pipeline.consumer.restart()
     patience.until(lambda: not pipeline.redis.call("EXISTS", key), "retention to take it away")
 
 

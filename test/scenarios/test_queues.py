@@ -8,8 +8,13 @@ from peers.web import Answer, Gate
 
 
 def queues(pipeline):
-    reply = pipeline.get("/queues")
-    assert reply.status == 200 and reply.headers["Content-Type"] == "application/json"
+    def told():
+        reply = pipeline.get("/queues")
+        assert reply.status in (200, 503), reply
+        return reply.status == 200 and reply  # 503: Redis did not answer the api in time
+
+    reply = patience.until(told, "the queues to be told")
+    assert reply.headers["Content-Type"] == "application/json"
     return reply.json
 
 
@@ -24,7 +29,8 @@ def test_figures(launch, provider, receiver):
     pipeline.wait(pipeline.post(provider.url("/gone"), receiver.url()), "failed")
     ids = [pipeline.post(provider.url(), receiver.url()) for _ in range(3)]
     receiver.holds(2)
-    pipeline.wait(ids[2], "fetched")
+    states = lambda: sorted(map(pipeline.state, ids))  # whichever came third
+    patience.until(lambda: states() == ["delivering", "delivering", "fetched"], lambda: f"one to wait: {states()}")
     pipeline.post(provider.url(), receiver.url(), delay="1h")
     now = queues(pipeline)
     assert (now["requests"]["delayed"], now["responses"]["leased"], now["responses"]["depth"]) == (1, 2, 1)
@@ -33,10 +39,15 @@ def test_figures(launch, provider, receiver):
     pipeline.wait_all(ids)
 
 
-def is_oldest(pipeline, queue, request):
-    """As far as that can be told: the age is taken when one asks."""
-    oldest = pipeline.seconds(queues(pipeline)[queue]["oldest"])
-    return abs(oldest - pipeline.seconds(pipeline.record(request)["createdAt"])) < 0.1 * patience.STRETCH
+def until_oldest(pipeline, queue, request):
+    """
+    Redis tells its age, the api by its own clock when that was: an api that stood still between the two tells too
+    late a time, never too early a one. Another request is told at every look.
+    """
+    created = pipeline.seconds(pipeline.record(request)["createdAt"])
+    told = lambda: pipeline.seconds(queues(pipeline)[queue]["oldest"]) - created
+    patience.until(lambda: abs(told()) < 0.1 * patience.STRETCH,
+                   lambda: f"{request} to be the oldest: another is, by {told()} s")
 
 
 def later(pipeline, request):
@@ -56,7 +67,7 @@ def test_the_oldest_that_a_worker_could_take(launch, provider, receiver):
     first = pipeline.post(provider.url(), receiver.url())
     later(pipeline, first)
     second = pipeline.post(provider.url(), receiver.url())
-    assert is_oldest(pipeline, "requests", first)
+    until_oldest(pipeline, "requests", first)
     pipeline.call("POST", "/queues/requests/resume")
     pipeline.wait_all([first, second])
     assert "oldest" not in queues(pipeline)["requests"]
@@ -75,9 +86,9 @@ def test_the_oldest_whose_host_is_busy(launch, provider, receiver, queue):
     later(pipeline, waiting[0])
     waiting += [pipeline.post(provider.url(), receiver.url(), priority=one) for one in ("low", "high")]
     waits(pipeline, waiting[2], "host_concurrency")
-    assert is_oldest(pipeline, queue, waiting[0])
+    until_oldest(pipeline, queue, waiting[0])
     pipeline.call("POST", f"/requests/{waiting[0]}/cancel")
-    assert is_oldest(pipeline, queue, waiting[1]), "what has left its lane waits no more"
+    until_oldest(pipeline, queue, waiting[1])  # what is cancelled waits no more
     gate.open()
     pipeline.wait_all(running + waiting[1:])
     assert "oldest" not in queues(pipeline)[queue] and not pipeline.redis.call("KEYS", "{f0}:?:a")
@@ -93,18 +104,24 @@ def test_the_oldest_whose_host_is_held(launch, provider, receiver):
     waits(pipeline, pipeline.post(provider.url(), receiver.url()), "held")
     patience.until(lambda: "oldest" in queues(pipeline)["requests"], "it to be told")
     patience.until(lambda: pipeline.redis.call("EXISTS", "{f0}:f:t:d") == 0, "its lane to have left its turn")
-    assert is_oldest(pipeline, "requests", first)
+    until_oldest(pipeline, "requests", first)
 
 
 def test_the_oldest_whose_host_is_broken(launch, provider, receiver):
-    pipeline = launch(TIME_SCALE=1)
+    """One at a time, so that ten fail and all others are left."""
+    pipeline = launch(TIME_SCALE=1, HOST_CONCURRENCY=1)
     provider.answers(503)
-    ids = [pipeline.post(provider.url(), receiver.url()) for _ in range(20)]
+    pipeline.call("POST", "/queues/requests/pause")
+    ids = []
+    for count in (10, 1, 9):
+        ids and later(pipeline, ids[-1])
+        ids += [pipeline.post(provider.url(), receiver.url()) for _ in range(count)]
+    pipeline.call("POST", "/queues/requests/resume")
     open_till = lambda: pipeline.redis.call("HGET", f"{{f0}}:f:h:{provider.url().split('/')[2]}", "o")
     patience.until(open_till, "the breaker to open")
     patience.until(lambda: pipeline.redis.call("EXISTS", "{f0}:f:t:d") == 0, "its lane to have left its turn")
-    left = [one for one in ids if not pipeline.record(one)["attempts"]]
-    assert left and is_oldest(pipeline, "requests", left[0])
+    assert [one for one in ids if not pipeline.record(one)["attempts"]] == ids[10:]
+    until_oldest(pipeline, "requests", ids[10])
 
 
 def test_the_oldest_is_behind_what_was_cancelled(launch, provider, receiver):
@@ -116,7 +133,7 @@ def test_the_oldest_is_behind_what_was_cancelled(launch, provider, receiver):
     kept = pipeline.post(provider.url(), receiver.url())
     for request in cancelled[:64]:
         pipeline.call("POST", f"/requests/{request}/cancel")
-    assert is_oldest(pipeline, "requests", cancelled[64])
+    until_oldest(pipeline, "requests", cancelled[64])
     pipeline.call("POST", f"/requests/{cancelled[64]}/cancel")
     assert "oldest" not in queues(pipeline)["requests"] and queues(pipeline)["requests"]["depth"] == 1
     pipeline.call("POST", "/queues/requests/resume")
@@ -137,11 +154,15 @@ def test_the_oldest_of_many_hosts_is_found_in_little_time(launch, receiver):
         made = int(redis.call("LINDEX", f"{{f0}}:f:l:d:{lane}", 0).decode().replace("-", "")[:12], 16)
         redis.call("ZADD", "{f0}:f:a", made, lane)
         redis.call("LREM", "{f0}:f:t:d", 0, lane)
-    assert is_oldest(pipeline, "requests", first)
-    redis.call("CONFIG", "RESETSTAT")
-    queues(pipeline)
-    spent = int(redis.info("commandstats")["cmdstat_evalsha"].split("usec=")[1].split(",")[0])
-    assert spent < 10_000 * patience.STRETCH
+    until_oldest(pipeline, "requests", first)
+
+    def spent():
+        redis.call("CONFIG", "RESETSTAT")
+        queues(pipeline)
+        return int(redis.info("commandstats")["cmdstat_evalsha"].split("usec=")[1].split(",")[0])
+
+    times = [spent() for _ in range(5)]  # µs; Redis counts the time that others have taken from it, too
+    assert min(times) < 10_000 * patience.STRETCH, times
 
 
 @pytest.mark.parametrize("queue", ["requests", "responses"])
@@ -175,10 +196,16 @@ def test_a_held_queue_stays_held_over_restarts(launch, provider, receiver):
     patience.until(pipeline.ready, "the api to be ready")
     assert queues(pipeline)["requests"]["paused"]
     assert pipeline.record(request)["waiting"]["reason"] == "queue_paused" and not provider.requests
-    begun = time.monotonic()
+    bell = "{f0}:f:bell"
+    pipeline.redis.call("RPUSH", bell, "1")
+    rung = lambda: pipeline.redis.call("LLEN", bell)
+    patience.until(lambda: not rung(), "who must not begin anything to listen all the same")
+    pipeline.consumer.kill()
+    assert not rung()
     pipeline.call("POST", "/queues/requests/resume")
+    assert rung(), "a resume rings the bell"
+    pipeline.consumer.start()
     pipeline.wait(request, "delivered")
-    assert time.monotonic() - begun < 2 * patience.STRETCH, "a resume rings the bell"
 
 
 def test_there_are_two_queues(pipeline):

@@ -44,7 +44,8 @@ def test_queue(launch, provider, receiver, peer, gate):
     pipeline.wait_all(requests)
 
 
-def test_host_concurrency(pipeline, provider, receiver, gate):
+def test_host_concurrency(launch, provider, receiver, gate):
+    pipeline = launch()  # to a shared one the port may be that of a host which has failed: one slot
     provider.answers(Answer(hold=gate))
     requests = [pipeline.post(provider.url(), receiver.url()) for _ in range(3)]
     provider.holds(2)  # a new host has two slots
@@ -107,7 +108,7 @@ def test_queue_paused(launch, provider, receiver, queue):
 
 def test_joined(pipeline, provider, receiver, gate):
     provider.answers(Answer(hold=gate))
-    options = {"dedupeKey": "k", "dedupeMode": "join"}
+    options = {"dedupeKey": "k", "dedupeMode": "join", "dedupeWindow": "10h"}  # 36 s at this pace
     leader = pipeline.post(provider.url(), receiver.url(), **options)
     provider.holds(1)
     follower = pipeline.post(provider.url(), receiver.url(), **options)
