@@ -27,6 +27,23 @@ def exchange(pipeline, raw):
         return answer
 
 
+def in_turn(pipeline, *raws):
+    """Each sent when the one before is answered, over one connection: all answers, until the api closes."""
+    with socket.create_connection(("127.0.0.1", pipeline.port)) as wire:
+        wire.settimeout(patience.bound(None))
+        answers = b""
+        for raw in raws:
+            try:
+                wire.sendall(raw)
+                piece = wire.recv(65536)
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                break
+            answers += piece
+        return answers
+
+
 def statuses(answer):
     """Of every answer on the wire, in order."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
@@ -38,6 +55,7 @@ def post(*lines, body=GOOD, version=b"1.1", host=b"Host: localhost\r\n"):
     return head + body
 
 
+LOOK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LENGTH = b"Content-Length: %d" % len(GOOD)
 CHUNKED = b"Transfer-Encoding: chunked"
 HOSTILE = {
@@ -63,6 +81,13 @@ HOSTILE = {
     "a version unknown": post(LENGTH, version=b"2.0"),
     "a hundred headers": post(*[b"X-%d: y" % i for i in range(100)], LENGTH),
     "a length behind many": post(*[b"X-%d: y" % i for i in range(64)], LENGTH),
+    "a space in front": b" " + post(LENGTH),
+    "an empty line in front": b"\r\n" + post(LENGTH),
+    "a bare LF in front": b"\n" + post(LENGTH),
+    "a bare CR in front": b"\r" + post(LENGTH),
+    "lines that end with LF": post(LENGTH).replace(b"\r\n", b"\n"),
+    "a last line that ends with LF": post(LENGTH).replace(b"\r\n\r\n", b"\n\n"),
+    "a bare end that looks whole": post(b"Content-Length: 4", body=b"\r\0{}").replace(b"\r\n\r\n", b"\n\n"),
     "binary": bytes(range(256)),
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
@@ -83,9 +108,14 @@ def test_good_framing_of_every_kind_is_taken(pipeline):
 
 
 def test_requests_on_one_connection_are_answered_in_order(pipeline):
-    look = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    raw = post(LENGTH) + look + post(LENGTH, b"Connection: close")
+    raw = post(LENGTH) + LOOK + post(LENGTH, b"Connection: close")
     assert statuses(exchange(pipeline, raw)) == [202, 200, 202]
+
+
+def test_no_head_ends_where_an_earlier_one_did(pipeline):
+    """What the first leaves in the api's buffer stands right behind the shorter second."""
+    shorter = LOOK.replace(b"\r\n\r\n", b"\n\n")
+    assert statuses(in_turn(pipeline, LOOK, LOOK, shorter, LOOK)) == [200, 200, 400]
 
 
 def test_a_body_that_ends_early_is_not_accepted(pipeline):

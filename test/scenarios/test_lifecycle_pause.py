@@ -165,7 +165,7 @@ def test_what_was_begun_anew_has_its_whole_time_again(launch, provider, receiver
 
 
 def test_data_that_retention_took_can_not_be_delivered_again(launch, provider, receiver):
-    pipeline = launch(RETENTION_DATA="1s", TIME_SCALE=1)
+    pipeline = launch(RETENTION_DATA="1s", LEASE="3s", TIME_SCALE=1)  # a worker looks a few times in a lease
     request = pipeline.post(provider.url(), receiver.url())
     pipeline.wait(request, "delivered")
     patience.until(lambda: "data" not in pipeline.record(request), "its data to go", 60)
