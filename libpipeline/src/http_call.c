@@ -470,18 +470,13 @@ static bool admit(struct pl_http_call *call)
 static void serve(struct pl_http_call *call)
 {
 	const struct pl_http_server_options *options = &call->worker->server->options;
-	if (!admit(call))
-		return;
 	const char *fault = "Nothing may stand in front of a request.";
 	if (http_precheck_start(call->info, &call->worker->head))
 		fault = http_precheck(call->info);
-	if (fault != NULL) {
+	if (fault != NULL)
 		refuse(call, 400, NULL, fault);
-		return;
-	}
-	if (may_come_in(call) && read_body(call))
+	else if (admit(call) && may_come_in(call) && read_body(call))
 		options->handler(options->arg, call);
-	http_precheck_forget(call->info);
 	if (!call->is_answered)
 		refuse(call, 500, NULL, "The request was not answered.");
 }

@@ -1,5 +1,6 @@
 #include "http_precheck.h"
 
+#include <ctype.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <string.h>
@@ -69,6 +70,14 @@ static bool is_last_line(const char *end)
 	return end[1] == '\0' && end[2] == '\r' && end[3] == '\0';
 }
 
+/* Left in the thread's buffer, a shorter head that ends with two bare LF would find it behind its own
+ * end. The text is civetweb's, which has no more use for this byte; only if the head ended just so,
+ * it was the first of the body. */
+static void forget_last_line(const char *end)
+{
+	((char *)end)[2] = '\0';
+}
+
 static const char *check_lines(const struct mg_request_info *info)
 {
 	const char *end = NULL;
@@ -81,8 +90,11 @@ static const char *check_lines(const struct mg_request_info *info)
 		return fault;
 	if (end - info->request_method > HTTP_HEAD_MAX)
 		return "The request line and headers are too long.";
-	if (info->num_headers > 0 && !is_last_line(end))
+	if (info->num_headers == 0)
+		return "There must be exactly one Host header.";
+	if (!is_last_line(end))
 		return "The headers must end with an empty line, and each must start with a token.";
+	forget_last_line(end);
 	return NULL;
 }
 
@@ -134,21 +146,13 @@ bool http_precheck_start(const struct mg_request_info *info, const char **start)
 	return method == *start;
 }
 
-/* What made a lone "\n\n" pass for the end of a head, in is_last_line. */
-static bool starts_like_last_line(const char *body, size_t len)
-{
-	return len > 0 && body[0] == '\r' && (len == 1 || body[1] == '\0');
-}
-
 bool http_precheck_body(const struct mg_request_info *info, const char *body, size_t len)
 {
 	size_t method_len = strlen(info->request_method) + 1; /* the NUL of the cut */
-	bool is_head = len >= method_len && memcmp(body, info->request_method, method_len) == 0;
-	return !is_head && !starts_like_last_line(body, len);
-}
-
-void http_precheck_forget(const struct mg_request_info *info)
-{
-	const char *end = end_of(info->http_headers[info->num_headers - 1].value);
-	((char *)end)[2] = 'x'; /* the text is civetweb's own buffer */
+	size_t space = 0;
+	while (space < len && isspace((unsigned char)body[space]))
+		space++;
+	bool is_head = len - space >= method_len &&
+		       memcmp(body + space, info->request_method, method_len) == 0;
+	return !is_head && (len == 0 || body[0] != '\0'); /* see forget_last_line */
 }
