@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import threading
+import time
 
 from . import patience, stage
 from .heard import heard
@@ -207,6 +208,7 @@ class Pipeline:
         patient = patience.bound(timeout)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patient)
         try:
+            connection.connect()
             if isinstance(body, (dict, list)):
                 body = json.dumps(body)
             given = {"Content-Type": "application/json"} if body is not None else {}
@@ -321,7 +323,9 @@ class Pipeline:
         the same call once more changes nothing then.
         """
         def told():
+            begun = time.monotonic()
             reply = self.call("POST", f"/requests/{request}/{verb}", **options)
+            assert reply.status != 202 or time.monotonic() - begun > 0.95, f"not waited for: {reply}"
             return reply.status != 202 and reply
 
         return patience.until(told, lambda: f"the worker of {request} to let go: {self._look(request)}")

@@ -67,6 +67,17 @@ def test_while_its_host_asks_for_time(slow, provider, receiver):
     assert expired(slow, post, LONG) == []
 
 
+def test_while_it_waits_for_its_next_attempt(slow, provider, receiver):
+    provider.answers(500)
+
+    def post():
+        request = slow.post(provider.url(), receiver.url(), expiresAfter=LONG)
+        slow.wait_attempts(request, "fetch", 1)
+        return request
+
+    assert expired(slow, post, LONG) == [("fetch", 1)]
+
+
 def test_while_its_host_has_no_slot(launch, provider, receiver):
     slow, gate = launch(TIME_SCALE=1, HOST_CONCURRENCY=1), Gate()
     provider.answers(Answer(hold=gate))

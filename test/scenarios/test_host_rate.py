@@ -76,7 +76,7 @@ def test_each_host_has_its_own(launch, provider, receiver, stamped):
     for one in (provider, another):
         arrivals = one.got(30)
         never_faster(arrivals, 10)
-        assert took(arrivals) < 5 * patience.STRETCH, "30 at 10 a second take 2.9 s; with the other's 30, 5.8 s"
+        assert took(arrivals) < min(5 * patience.STRETCH, 5.7), "30 at 10 a second take 2.9 s; with the other's 30, 5.8 s"
 
 
 def test_retries_count_too(launch, stamped, receiver):

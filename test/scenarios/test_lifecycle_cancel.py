@@ -102,7 +102,7 @@ def test_a_worker_that_listens_lets_go_at_once(pipeline, provider, receiver, sta
         patience.until(lambda: held.busy == 0, "the exchange to be cut")
         return reply.status == status
 
-    assert any(is_let_go() for _ in range(3))
+    assert sum(is_let_go() for _ in range(5)) >= 4, "one may have met a machine that stood still"
 
 
 def test_a_fetch_is_cut(pipeline, provider, receiver):
@@ -148,7 +148,7 @@ def test_a_worker_that_does_not_listen_makes_it_202(launch, provider, receiver, 
         reply = pipeline.call("POST", f"/requests/{request}/cancel")
         took.append(time.monotonic() - begun)
         assert reply.status == 202 and reply.json["cancelling"] is True and reply.json["state"] == "cancelled"
-    assert 0.95 < min(took) < 2 * patience.STRETCH, took
+    assert 0.95 < min(took) < 2 * patience.STRETCH and max(took) < 4 * patience.STRETCH, took
     assert pipeline.call("POST", f"/requests/{request}/refetch").status == 409
     worker.cont()
     patience.until(

@@ -88,4 +88,4 @@ def works_again(pipeline, provider, receiver, worker):
     for other in pipeline.consumers if worker in pipeline.consumers else pipeline.responders:
         if other is not worker:
             assert other.end() == 0
-    pipeline.wait(pipeline.post(provider.url("/again"), receiver.url("/again")), "delivered")
+    pipeline.wait(pipeline.post(provider.url("/again"), receiver.url("/again")), "delivered", 7)
