@@ -23,6 +23,7 @@ from .redis import Redis
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("FETCHBACK_BIN", os.path.join(ROOT, "build", "dev", "bin")))
 FINAL = ("delivered", "failed", "cancelled")
+SINCE, EVENT, UNTIL = 1, 7, 14  # fields of an event's line in a record: docs/PIPELINE.md
 DEFAULTS = {
     "TIME_SCALE": "1000",
     "ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
@@ -335,6 +336,12 @@ class Pipeline:
 
     def attempts(self, request, stage_name):
         return [one for one in self.record(request)["attempts"] if one["stage"] == stage_name]
+
+    def waits(self, request):
+        """How long each wait for its next attempt was to be: seconds, by its record."""
+        lines = [line.split(b"\t") for line in self.redis.call("GET", f"{{f0}}:r:{request}").split(b"\n")]
+        retries = [line for line in lines if len(line) > UNTIL and line[EVENT] == b"retry"]
+        return [(int(line[UNTIL]) - int(line[SINCE])) / 1000 for line in retries]
 
     def wait_attempts(self, request, stage_name, count, timeout=None):
         """Until so many attempts of a stage have ended: they."""

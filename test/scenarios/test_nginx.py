@@ -17,7 +17,6 @@ from peers.pipeline import DEFAULTS
 
 ISO_CODES = "/usr/share/iso-codes/json"
 SCALE = int(DEFAULTS["TIME_SCALE"])
-UNTIL = 14  # of an event line, its place (docs/PIPELINE.md)
 CLOCK = 0.003  # both times and the ms of an attempt are whole milliseconds
 PLAIN = "Zürich, Łódź, Ελλάδα, 東京 – good morning\n" * 200
 
@@ -119,13 +118,6 @@ def test_a_large_table_is_fetched_from_where_the_callback_says(trusting, url, re
     assert got["bytes"] == len(whole) and got["sha256"] == hashlib.sha256(whole).hexdigest()
 
 
-def first_wait_ms(pipeline, request):
-    """From the end of the first attempt to when the next one is due, as the record has it."""
-    lines = pipeline.redis.call("GET", f"{{f0}}:r:{request}").decode().split("\n")
-    retry = next(line for line in lines if "\tretry\t" in line).split("\t")
-    return int(retry[UNTIL]) - int(retry[1])
-
-
 def test_failures_of_a_real_server(trusting, url, receiver):
     missing = trusting.wait(trusting.post(url("/missing.json"), receiver.url()), "failed")
     assert missing["error"]["code"] == "http_status" and "404" in missing["error"]["message"]
@@ -136,7 +128,7 @@ def test_failures_of_a_real_server(trusting, url, receiver):
         ended = trusting.seconds(first["startedAt"]) + first["ms"] / 1000
         waited = trusting.seconds(second["startedAt"]) - ended
         assert waited >= hint / SCALE - CLOCK, "its Retry-After is kept"
-        assert first_wait_ms(trusting, request) == hint * 1000 // SCALE, "and nothing is added to it"
+        assert trusting.waits(request)[0] == hint / SCALE, "and nothing is added to it"
         retries = [event for event in trusting.logs(request) if event["event"] == "retry"]
         assert str(status) in retries[0]["reason"] and retries[0]["level"] == "warn"
         assert trusting.alter(request, "cancel").status == 200

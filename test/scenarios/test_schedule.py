@@ -34,13 +34,6 @@ def kept(rounds, wanted, early=CLOCK):
     raise AssertionError((played, wanted))
 
 
-def planned(pipeline, request):
-    """How long each of its waits was to be: seconds, by its record."""
-    record = pipeline.redis.call("GET", f"{{f0}}:r:{request}")
-    lines = [line.split(b"\t") for line in record.split(b"\n")]
-    return [(int(line[14]) - int(line[1])) / 1000 for line in lines if len(line) > 14 and line[7] == b"retry"]
-
-
 def retried(pipeline, host, answer, urls):
     """Rounds of a request whose host says this once, then 200."""
     for i in range(ROUNDS):
@@ -64,7 +57,7 @@ def test_both_default_schedules_are_kept(launch, provider, receiver, peer):
     for _, never_fetched, _, never_delivered in rounds:
         pipeline.wait(never_fetched, "failed")
         pipeline.wait(never_delivered, "failed", timeout=60)
-        plan = planned(pipeline, never_fetched) + planned(pipeline, never_delivered)
+        plan = pipeline.waits(never_fetched) + pipeline.waits(never_delivered)
         assert len(plan) == len(wanted)
         assert all(want <= wait <= want * 1.1 + 0.001 for wait, want in zip(plan, wanted)), (plan, wanted)
     told = [(gaps(failing.requests), gaps(refusing.requests)) for failing, _, refusing, _ in rounds]
