@@ -363,6 +363,7 @@ static void test_large_bodies_have_few_places(void **state)
 	close(small);
 
 	char *body = pl_calloc(1, BODY_MAX + LARGER);
+	memset(body, ' ', BODY_MAX + LARGER);
 	put_bytes(fds[0], body, BODY_MAX + LARGER);
 	assert_int_equal(get(fds[0], false).status, 200);
 	free(body);

@@ -72,6 +72,7 @@ const char *pl_http_call_header(const struct pl_http_call *call, const char *nam
 /* The i-th as sent, from 0; false behind the last. */
 bool pl_http_call_header_at(
 	const struct pl_http_call *call, size_t i, const char **name, const char **value);
+/* Of len bytes; one that begins with NUL was refused. */
 const char *pl_http_call_body(const struct pl_http_call *call, size_t *len);
 const char *pl_http_call_peer(const struct pl_http_call *call); /* address text */
 void *pl_http_call_arg(const struct pl_http_call *call);
