@@ -6,10 +6,11 @@ import pytest
 
 from peers import patience
 from peers.keys import Keys, keyed
+from peers.pipeline import sanitized
 from peers.redis import Client, Redis
 from peers.web import Answer, Gate
 
-MANY = 1_000_000
+MANY = 100_000 if sanitized() else 1_000_000  # Redis does the work, whatever build asks it
 SLOW_US = 5000  # no call to Redis may take longer, however many requests there are
 
 
